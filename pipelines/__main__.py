@@ -1,0 +1,214 @@
+"""The command line: `crm`. One function a command; the exit code says how it ended."""
+
+import os
+import sys
+import traceback
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from contracts.errors import Refused, WorldFailed
+from contracts.places import mlruns
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="Whom to keep, lend to, write to, and what each is worth: train, score and compare, as of a day.",
+    epilog="Exit codes: 0 done, 1 a bug, 2 refused before anything was written, 3 done but the champion stays, "
+    "4 another run holds the lock, 5 disk, store or source failed, 143 stopped.",
+)
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+AsOf = Annotated[
+    str, typer.Option("--as-of", help="First day that may not be known, YYYY-MM-DD. No default, least of all today.")
+]
+SourceName = Annotated[str, typer.Option("--source", help="Where the raw tables come from; `crm sources` lists them.")]
+ModelName = Annotated[str, typer.Argument(help="Which model: churn.")]
+KEPT = 3
+
+
+@app.command()
+def retrain(
+    model: ModelName,
+    source: SourceName,
+    as_of: AsOf,
+    parameter: Annotated[
+        list[str] | None, typer.Option("--parameter", "-p", help="NAME=VALUE, a parameter that the notebook declares.")
+    ] = None,
+):
+    """Train MODEL on a source as of a day, judge it, and register it; the first one that passes becomes champion."""
+    from pipelines.retrain import retrain as run
+
+    asked = dict(_pair(text) for text in parameter or [])
+    done = run(model, source, as_of, asked, _say)
+    _show_retrained(done)
+    if not done.champion:
+        raise typer.Exit(KEPT)
+
+
+@app.command()
+def score(model: ModelName, source: SourceName, as_of: AsOf):
+    """Score every customer of a source with the champion of MODEL, as known on a day."""
+    from pipelines.score import score as run
+
+    done = run(model, source, as_of, _say)
+    out.print(f"{done.rows:,} customers scored with {model} version {done.version.number}: {done.path}", soft_wrap=True)
+    out.print(f"{done.contacts:,} of them worth a contact: {done.plan}", soft_wrap=True)
+
+
+@app.command()
+def check(source: Annotated[str, typer.Argument(help="The source to check.")]):
+    """Check the contracts of a source; nothing is trained or written."""
+    from contracts.tables import check as run
+    from sources import open_source
+
+    opened = open_source(source)
+    run(opened.tables, opened.attributes)
+    out.print(f"{source}: {len(opened.tables)} tables keep their contracts ({', '.join(opened.tables)}).")
+
+
+@app.command()
+def sources(
+    describe: Annotated[
+        str | None, typer.Option("--describe", help="One source: its tables, rows, dates, assumptions.")
+    ] = None,
+):
+    """List the sources, or describe one."""
+    from sources import describe as summary
+    from sources import names, open_source
+
+    if describe is None:
+        for name in names():
+            out.print(name)
+        return
+    opened = open_source(describe)
+    _print_frame(f"{describe} ({opened.kind})", summary(opened))
+    for line in opened.assumes:
+        out.print(f"assumed: {line}", soft_wrap=True)
+
+
+@app.command()
+def runs(model: Annotated[str | None, typer.Option("--model", help="Only this model's.")] = None):
+    """List the runs, newest first, with their test AUC and its interval."""
+    from registry.runs import table_of_runs
+    from registry.store import exists
+
+    rows = table_of_runs(model) if exists() else []
+    if not rows:
+        out.print("No runs yet. `crm retrain churn --source complete_journey --as-of 2018-01-02` makes one.")
+        return
+    import pandas as pd
+
+    table = pd.DataFrame(rows).astype({"auc": float, "low": float, "high": float})
+    table["AUC"] = [
+        f"{a:.3f} ({lo:.3f} to {hi:.3f})" if a == a else "" for a, lo, hi in table[["auc", "low", "high"]].to_numpy()
+    ]
+    _print_frame("runs", table[["model", "run", "status", "version", "AUC", "run_id"]])
+
+
+@app.command()
+def ui(port: Annotated[int, typer.Option(help="On loopback only.")] = 5000):
+    """Open the MLflow UI on loopback, with the runs in it."""
+    from registry.store import client, tracking_uri
+
+    client()
+    out.print(f"http://127.0.0.1:{port}/?workflowType=machine_learning   (end with Ctrl-C)")
+    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
+    os.execv(
+        sys.executable,
+        [
+            sys.executable,
+            "-m",
+            "mlflow",
+            "server",
+            "--backend-store-uri",
+            tracking_uri(),
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--workers",
+            "1",
+        ],
+    )
+
+
+@app.command()
+def demo():
+    """Take real customer data all the way: who they are, a registered churn model, a score for everyone."""
+    from pipelines.demo import demo as run
+
+    _print_frame("demo", run(_say))
+
+
+def main() -> None:
+    """Run the command line; every ending that is not 0 prints one clear reason."""
+    os.umask(0o077)  # what is written about customers is for their user alone
+    try:
+        app(standalone_mode=True)
+    except Refused as error:
+        _end("refused", error, 2)
+    except WorldFailed as error:
+        _end("failed", error, 5)
+    except Exception as error:
+        _end_by_kind(error)
+    except BaseException as error:
+        if type(error).__name__ == "Stopped":
+            _end("stopped", error, 143)
+        raise
+
+
+def _end_by_kind(error: Exception) -> None:
+    if type(error).__name__ == "Busy":
+        _end("busy", error, 4)
+    if isinstance(error, OSError):
+        _end("failed", f"{error}. Check the disk and the paths.", 5)
+    folder = mlruns() / "errors"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.txt"
+    file.write_text(traceback.format_exc())
+    _end(
+        "error", f"{str(error).splitlines()[0] if str(error) else type(error).__name__}\nThe traceback is in {file}.", 1
+    )
+
+
+def _end(word: str, error: object, code: int) -> None:
+    err.print(f"[bold red]{word}[/]:", end=" ")
+    err.print(str(error), markup=False, soft_wrap=True)
+    sys.exit(code)
+
+
+def _say(line: str) -> None:
+    err.print(f"{datetime.now(UTC):%H:%M:%S}  {line}", markup=False, soft_wrap=True)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise Refused(f"A parameter is given as NAME=VALUE, but this is {text!r}.")
+    return name, value
+
+
+def _print_frame(title: str, frame) -> None:
+    table = Table(title=title, title_justify="left")
+    for column in frame.columns:
+        table.add_column(str(column), overflow="fold")
+    for row in frame.astype(str).itertuples(index=False):
+        table.add_row(*row)
+    out.print(table)
+
+
+def _show_retrained(done) -> None:
+    value, low, high = done.metrics["test/auc"]
+    out.print(f"{done.model} version {done.version}: AUC {value:.3f} ({low:.3f} to {high:.3f})")
+    out.print(done.verdict, soft_wrap=True)
+    out.print("It is the champion." if done.champion else "The champion stays; this one is the challenger.")
+    out.print(f"notebook {done.html}\nrun      {done.run_id}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()

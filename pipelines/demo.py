@@ -1,0 +1,60 @@
+"""The whole way on real data: contracts, who the customers are, a churn model, a score for each of them."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from contracts.places import mlruns, root
+from contracts.tables import check
+from pipelines.parameters import complete
+from pipelines.report import to_html
+from pipelines.retrain import retrain
+from pipelines.run_notebook import run_notebook
+from pipelines.score import score
+from sources import open_source
+
+SOURCE, AS_OF = "complete_journey", "2018-01-02"
+
+
+def demo(say: Callable[[str], None]) -> pd.DataFrame:
+    """Run it, a line for each step; the result in a table of two columns."""
+    say("demo 1 of 4: the contracts of the source")
+    opened = open_source(SOURCE)
+    check(opened.tables, opened.attributes)
+    say("demo 2 of 4: who the customers are")
+    customers = _customers()
+    say("demo 3 of 4: retrain churn")
+    done = retrain("churn", SOURCE, AS_OF, {}, lambda line: say(f"  {line}"))
+    say("demo 4 of 4: score every customer")
+    scored = score("churn", SOURCE, AS_OF, lambda line: say(f"  {line}"))
+    value, low, high = done.metrics["test/auc"]
+    naive = done.metrics["naive/auc"]
+    rows = {
+        "model": f"churn version {done.version} ({'champion' if done.champion else 'challenger'})",
+        "test AUC, 95 % interval": f"{value:.3f} ({low:.3f} to {high:.3f})",
+        "naive rule": f"{naive[0]:.3f} ({naive[1]:.3f} to {naive[2]:.3f})",
+        "verdict": done.verdict,
+        "customers": customers,
+        "notebook": done.html,
+        "scores": f"{scored.path} ({scored.rows:,} customers)",
+        "contact plan": f"{scored.plan} ({scored.contacts:,} contacts)",
+        "MLflow run": f"{done.run_id} (crm ui)",
+    }
+    return pd.DataFrame({"what": list(rows), "result": list(rows.values())})
+
+
+def _customers() -> Path:
+    """The page of `10_customers`; no model comes of it, so that it is no run."""
+    notebook = root() / "notebooks" / "10_customers.ipynb"
+    place = mlruns() / "notebooks"
+    unfinished = place / ".unfinished"
+    unfinished.mkdir(parents=True, exist_ok=True)
+    executed = unfinished / f"{notebook.stem}-{SOURCE}-{AS_OF}.ipynb"
+    run_notebook(notebook, executed, complete(notebook, {"source": SOURCE, "as_of": AS_OF}))
+    for file in (executed, to_html(executed)):
+        os.replace(file, place / file.name)
+    shutil.rmtree(unfinished)
+    return place / executed.with_suffix(".html").name

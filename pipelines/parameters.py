@@ -1,0 +1,113 @@
+"""Strict parameters: a name or a type that the notebook does not declare stops the run before a kernel starts.
+
+A notebook declares its parameters as literals in the cell tagged `parameters`; the literal's type is the type.
+"""
+
+import ast
+import difflib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from contracts.errors import Refused
+from contracts.places import root
+from contracts.study import day
+
+SETTINGS = Path(__file__).with_name("parameters.yml")
+
+
+def settings() -> dict:
+    """The content of parameters.yml."""
+    return yaml.safe_load(SETTINGS.read_text(encoding="utf-8"))
+
+
+def notebook_of(model: str) -> Path:
+    """The notebook that trains a model; raises `Refused` for a model that there is none for."""
+    models = settings()["models"]
+    if model not in models:
+        raise Refused(f"{model!r} is no model; there are {', '.join(sorted(models))}.{_near(model, models)}")
+    return root() / "notebooks" / f"{models[model]['notebook']}.ipynb"
+
+
+def declared(notebook: Path) -> dict:
+    """The parameters of a notebook with their default values; raises `Refused` for a cell that is more than literals."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    tagged = [c for c in cells if "parameters" in c.get("metadata", {}).get("tags", [])]
+    if len(tagged) != 1:
+        raise Refused(f"{notebook.name} must have one cell tagged 'parameters', but has {len(tagged)}. Tag one.")
+    found = {}
+    for line in ast.parse("".join(tagged[0]["source"])).body:
+        try:
+            (target,) = line.targets
+            found[target.id] = ast.literal_eval(line.value)
+        except (AttributeError, ValueError) as error:
+            raise Refused(
+                f"{notebook.name}: the cell tagged 'parameters' must hold only lines `name = literal`, but line "
+                f"{line.lineno} is {ast.unparse(line)!r}. Move it to a cell of its own."
+            ) from error
+    return found
+
+
+def complete(notebook: Path, asked: Mapping[str, object]) -> dict:
+    """Every parameter of the notebook, with what was asked for in place of the defaults.
+
+    Text is read as the declared type, since a command line has nothing else. Raises one `Refused` that lists every
+    name that is not declared and every value that is of another type or out of its limits.
+    """
+    defaults, limits = declared(notebook), settings()["limits"]
+    wrong, values = [], dict(defaults)
+    for name, value in asked.items():
+        if name not in defaults:
+            wrong.append(f"{notebook.name} declares no parameter {name!r}.{_near(name, defaults)}")
+            continue
+        try:
+            values[name] = _within(name, _as_type(value, type(defaults[name])), limits.get(name))
+        except ValueError as error:
+            wrong.append(f"{name} {error}")
+    if wrong:
+        raise Refused("\n".join([*wrong, f"It declares {', '.join(defaults)}. Nothing was run."]))
+    day(values["as_of"], "as_of")
+    return values
+
+
+def _as_type(value, kind: type):
+    """`value` as the declared type, from that type or from text; raises ValueError with what was promised and found."""
+    words = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}[kind.__name__]
+    problem = ValueError(f"must be {words}, but is {value!r}.")
+    if isinstance(value, bool) and kind is not bool:
+        raise problem
+    if isinstance(value, kind) or (kind is float and isinstance(value, int)):
+        return kind(value)
+    if not isinstance(value, str):
+        raise problem
+    if kind is bool:
+        if value not in ("true", "false"):
+            raise problem
+        return value == "true"
+    try:
+        return kind(value)
+    except ValueError:
+        raise problem from None
+
+
+def _within(name: str, value, limit):
+    if limit is None:
+        return value
+    if isinstance(limit[0], str):
+        if value not in limit:
+            raise ValueError(f"must be one of {', '.join(limit)}, but is {value!r}.{_near(value, limit)}")
+    elif not limit[0] <= value <= limit[1]:
+        raise ValueError(f"must lie between {limit[0]} and {limit[1]}, but is {value}.")
+    return value
+
+
+def for_source(model: str, source: str) -> dict:
+    """The parameters that parameters.yml sets for a model on a source."""
+    return dict((settings()["sources"] or {}).get(source, {}).get(model, {}))
+
+
+def _near(word: str, words) -> str:
+    near = difflib.get_close_matches(str(word), list(words), 1)
+    return f" Did you mean {near[0]!r}?" if near else ""

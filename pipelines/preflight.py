@@ -1,0 +1,53 @@
+"""What can be refused before anything is written: the source, its contracts, the dates, the leaks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from contracts.places import root
+from contracts.tables import check
+from features.subjects import features_hash, frame
+from registry.fingerprint import code_digest, file_digest, run_key, table_fingerprint
+from sources import open_source
+from training_table import plan, refuse_leaks, training_table
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All that the result of a run follows from, and the run key made of it."""
+
+    key: str
+    fingerprints: Mapping[str, str]
+    features: str
+    lock: str
+
+
+def preflight(model: str, parameters: Mapping, notebook: Path) -> Inputs:
+    """Open the source, check its contracts and the training table; raises `Refused` and its kinds, writes nothing."""
+    source = open_source(parameters["source"])
+    check(source.tables, source.attributes)
+    dates = ("as_of", "horizon_days", "origins", "spacing_days", "active_days")
+    study = plan(source.tables, *(parameters[name] for name in dates))
+    table = frame(
+        training_table(source.tables, source.attributes, study, parameters["active_days"], source.contract_end)
+    )
+    bound = parameters["leak_bound_flat" if source.kind == "flat" else "leak_bound_events"]
+    refuse_leaks(table, bound, parameters["allowed_columns"].split(","))
+    visible = {
+        name: table.filter(table.known_at < study.as_of) if "known_at" in table.columns else table
+        for name, table in source.tables.items()
+    }
+    fingerprints = {name: table_fingerprint(table) for name, table in visible.items()}
+    features = features_hash(source.tables, source.attributes, source.contract_end)
+    lock = file_digest(root() / "requirements.lock")
+    key = run_key(
+        {
+            "model": model,
+            "parameters": dict(parameters),
+            "tables": fingerprints,
+            "features": features,
+            "lock": lock,
+            "code": code_digest(root()),
+        }
+    )
+    return Inputs(key, fingerprints, features, lock)

@@ -1,0 +1,189 @@
+"""Retrain one model: check, lock, run the notebook, log, register, point the aliases. The runner owns all side effects."""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from contracts.errors import Refused
+from contracts.places import mlruns, root
+from pipelines.parameters import complete, for_source, notebook_of
+from pipelines.preflight import preflight
+from pipelines.report import to_html
+from pipelines.run_notebook import run_notebook
+
+
+class Busy(Exception):
+    """Another process retrains the same model. Exit code 4."""
+
+
+class Stopped(BaseException):
+    """The process was asked to end. Exit code 143."""
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """How a retraining ended: the version, whether it is the champion, the evidence, and where to look."""
+
+    model: str
+    version: int
+    champion: bool
+    verdict: str
+    metrics: Mapping[str, tuple[float, float, float]]
+    run_id: str
+    notebook: Path
+    html: Path
+
+
+def retrain(model: str, source: str, as_of: str, asked: Mapping[str, object], say: Callable[[str], None]) -> Retrained:
+    """Train `model` on `source` as of a day and register it; `say` hears of each step.
+
+    Raises `Refused` before anything is written, `Busy` while another one runs, whatever the notebook raised
+    otherwise; the MLflow run is then marked FAILED, or KILLED when the process was asked to stop.
+    """
+    notebook = notebook_of(model)
+    parameters = complete(notebook, {**for_source(model, source), **asked, "source": source, "as_of": as_of})
+    say("1/5 checking the source, its contracts and leaks")
+    inputs = preflight(model, parameters, notebook)
+    from registry import runs
+
+    with _lock(model), _stoppable():
+        for line in [*runs.reap(), *_sweep(model)]:
+            say(f"found: {line}")
+        run_id = runs.start(model, f"{as_of} {source}", _tags(inputs, parameters))
+        try:
+            return _run(model, notebook, parameters, inputs, run_id, say)
+        except Stopped:
+            runs.finish(run_id, "KILLED", "Stopped on request.")
+            raise
+        except BaseException as error:
+            runs.finish(run_id, "FAILED", str(error)[:400])
+            raise
+
+
+def _run(model, notebook, parameters, inputs, run_id, say) -> Retrained:
+    stage = mlruns() / "stage" / f"{model}-{run_id}"
+    stage.mkdir(parents=True)
+    name = f"{notebook.stem}-{parameters['source']}-{parameters['as_of']}"
+    executed = stage / f"{name}.ipynb"
+    say(f"2/5 running {notebook.name}")
+    try:
+        return _staged(model, notebook, parameters, inputs, run_id, say, executed)
+    finally:
+        shutil.rmtree(stage)
+
+
+def _staged(model, notebook, parameters, inputs, run_id, say, executed) -> Retrained:
+    from registry import runs, versions
+
+    stage = executed.parent
+    try:
+        run_notebook(notebook, executed, parameters, stage)
+    finally:
+        kept = _keep(executed, run_id) if executed.exists() else []
+    say("3/5 logging the run")
+    runs.log_parameters(run_id, parameters)
+    runs.log_datasets(run_id, inputs.fingerprints, parameters["source"])
+    found = runs.log(run_id, stage)
+    say("4/5 registering the model")
+    tags = {
+        "crm.key": inputs.key,
+        "crm.sha256": found["sha256"],
+        "crm.as_of": parameters["as_of"],
+        "crm.source": parameters["source"],
+    }
+    version = versions.register(model, run_id, tags, found["verdict"])
+    runs.tag(run_id, {"crm.version": str(version.number)})
+    say("5/5 pointing the aliases")
+    champion = _point(version, found["passed"])
+    runs.finish(run_id, "FINISHED")
+    metrics = {key: tuple(value) for key, value in found["metrics"].items()}
+    return Retrained(model, version.number, champion, found["verdict"], metrics, run_id, *kept)
+
+
+def _point(version, passed: bool) -> bool:
+    """The new version is the challenger; it becomes champion when it passed and there is none. Whether it is champion."""
+    from registry import versions
+
+    present = versions.holder(version.model, versions.CHAMPION)
+    try:
+        versions.point(version, versions.CHALLENGER)
+        if passed and present is None:
+            versions.point(version, versions.CHAMPION)
+            return True
+    except Refused:
+        return False  # a model of later data holds the alias
+    return present is not None and present.number == version.number
+
+
+def _keep(executed: Path, run_id: str) -> list[Path]:
+    """The executed notebook and its HTML, as artifacts of the run and under mlruns/notebooks."""
+    from registry import runs
+
+    html = to_html(executed)
+    place = mlruns() / "notebooks"
+    place.mkdir(parents=True, exist_ok=True)
+    kept = []
+    for file in (executed, html):
+        runs.log_file(run_id, file, "notebook")
+        temporary = place / f".{file.name}.tmp"
+        shutil.copyfile(file, temporary)
+        os.replace(temporary, place / file.name)
+        kept.append(place / file.name)
+    return kept
+
+
+def _sweep(model: str) -> list[str]:
+    """Remove what runs of this model that ended early have staged; the lock is held, so none is at work."""
+    left = sorted((mlruns() / "stage").glob(f"{model}-*"))
+    for folder in left:
+        shutil.rmtree(folder)
+    return [f"stage of an unfinished run removed: {folder.name}" for folder in left]
+
+
+def _tags(inputs, parameters) -> dict[str, str]:
+    commit = subprocess.run(
+        ["git", "-C", str(root()), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.strip()
+    return {
+        "crm.key": inputs.key,
+        "crm.as_of": parameters["as_of"],
+        "crm.source": parameters["source"],
+        "crm.commit": commit or "no git",
+        "crm.lock": inputs.lock,
+        "crm.features": inputs.features,
+    }
+
+
+def _lock(model: str):
+    folder = mlruns() / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / f"{model}.lock", timeout=0)
+    try:
+        return lock.acquire()
+    except Timeout:
+        raise Busy(
+            f"Another process is retraining {model} (it holds {lock.lock_file}). Wait for it, or stop it."
+        ) from None
+
+
+class _stoppable:
+    """Turns SIGTERM into `Stopped`, so that the run is closed before the process ends."""
+
+    def __enter__(self):
+        self.before = signal.signal(signal.SIGTERM, self._stop)
+
+    def __exit__(self, *_):
+        signal.signal(signal.SIGTERM, self.before)
+
+    @staticmethod
+    def _stop(*_):
+        raise Stopped("stopped on request")

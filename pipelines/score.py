@@ -1,0 +1,94 @@
+"""Score every customer of a source at the start of a day with the champion. Looks at nothing from that day on."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from contracts.errors import Refused
+from contracts.places import data
+from contracts.study import day
+from contracts.tables import check
+from decisions.retention import CONTACT, contact_plan
+from decisions.scores import band, write_scores, write_table
+from evaluation.money import Offer
+from features.dictionary import Column
+from features.subjects import features_hash, frame, population, subjects
+from models import churn
+from models.reasons import reasons
+from registry.versions import Version, fetch
+from sources import open_source
+
+LEVEL = 0.9
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Where the scores are, how many, the version that made them; where the plan is, how many it contacts."""
+
+    path: Path
+    rows: int
+    version: Version
+    plan: Path
+    contacts: int
+
+
+def score(model: str, source_name: str, as_of: str, say: Callable[[str], None]) -> Scored:
+    """Write the score table of `model` for the customers of a source as known on `as_of`; `say` hears of each step.
+
+    Raises `Refused` when there is no champion, when its features are not those of this code and source, when a
+    contract is broken or when nobody is there to score; `WorldFailed` when the model's files are not those registered.
+    """
+    origin = day(as_of, "as_of")
+    say("1/4 checking the source and its contracts")
+    source = open_source(source_name)
+    check(source.tables, source.attributes)
+    with tempfile.TemporaryDirectory() as folder:
+        say("2/4 fetching the champion, by its sha256")
+        version = fetch(model, Path(folder))
+        champion = churn.load(Path(folder))
+    about = champion.about
+    _refuse_other_features(champion, source, version)
+    say("3/4 building features")
+    spine = population(source.tables, (origin,), about["active_days"], source.contract_end)
+    table = frame(subjects(spine, source.tables, source.attributes, source.contract_end))
+    if table.empty:
+        raise Refused(
+            f"Nobody in {source_name} bought in the {about['active_days']} days before {as_of}, so there is nobody to "
+            f"score. Choose a day that the source covers."
+        )
+    say(f"4/4 scoring {len(table):,} customers")
+    rows = _score_rows(champion, table)
+    written = {"model": model, "version": version.number, "run_id": version.key}
+    path = write_scores(rows, origin, about["horizon_days"], written, data() / "scores")
+    plan = contact_plan(rows, Offer(**about["offer"]))
+    planned = write_table(plan, "contact_plan", origin, written, data() / "decisions")
+    return Scored(path, len(rows), version, planned, int((plan.action == CONTACT).sum()))
+
+
+def _score_rows(champion: churn.Churn, table):
+    about = champion.about
+    low, high = champion.interval(table, LEVEL)
+    words = {
+        name: Column(**{**column, "reads": tuple(column["reads"])}) for name, column in about["dictionary"].items()
+    }
+    rows = table[["customer_id"]].assign(score=champion.predict(table), low=low, high=high)
+    rows["band"] = band(rows.score.to_numpy(), about["threshold"], about["base_rate"])
+    why = reasons(
+        champion.contributions(table),
+        table,
+        topics={name: words[name].topic for name in champion.columns},
+        words={name: words[name].say for name in champion.columns},
+    )
+    return rows.join(why)
+
+
+def _refuse_other_features(champion: churn.Churn, source, version: Version) -> None:
+    """The champion was trained on columns that mean one thing; here they must mean the same."""
+    found = features_hash(source.tables, source.attributes, source.contract_end)
+    if found != champion.about["features"]:
+        raise Refused(
+            f"{version.model} version {version.number} was trained on features with the hash "
+            f"{champion.about['features'][:12]}..., but those of {source.name} have {found[:12]}...: another source, or "
+            f"feature code that has changed since. Retrain on {source.name}, or score the source it was trained on."
+        )

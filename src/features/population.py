@@ -1,0 +1,26 @@
+"""Whom a table of features is asked for: the spine of those who were customers at an origin."""
+
+from datetime import date
+
+from ibis.expr.types import Table
+
+from features.as_of import KEYS, before, spine_of
+
+
+def buyers(orders: Table, origins: tuple[date, ...], window_days: int) -> Table:
+    """The spine of those who bought in the `window_days` before each origin, as known at it."""
+    sales = orders.filter(orders.amount_cents >= 0).select("customer_id", "ordered_at", "known_at")
+    seen = before(spine_of(orders, origins), sales, "ordered_at")
+    return seen.filter(seen.age <= window_days).select(*KEYS).distinct()
+
+
+def under_contract(customers: Table, origins: tuple[date, ...], end: str) -> Table:
+    """The spine of those known at each origin whose contract, with its end in the column `end`, had not ended by then.
+
+    The latest row known at the origin decides; no end, or one to come, is a running contract.
+    """
+    told = customers.select("customer_id", "known_at", ended=customers[end].cast("date"))
+    spine = spine_of(customers, origins)
+    seen = spine.join(told, [spine.customer_id == told.customer_id, told.known_at < spine.origin])
+    latest = seen.group_by(*KEYS).agg(ended=seen.ended.argmax(seen.known_at))
+    return latest.filter(latest.ended.isnull() | (latest.ended >= latest.origin)).select(*KEYS)

@@ -1,0 +1,38 @@
+"""What a customer has told of herself, as known at the origin.
+
+Grain   one row for each (customer_id, origin) of the spine with a row of `customers` known by then
+Sees    the latest row of `customers` with known_at before the origin
+Units   as declared: a number, a category, a flag or a date (as days before the origin)
+Errors  none of its own
+"""
+
+from collections.abc import Mapping
+
+import ibis
+from ibis.expr.types import Table
+
+from features.as_of import KEYS
+from features.dictionary import Column
+
+
+def columns(attributes: Mapping[str, str]) -> tuple[Column, ...]:
+    """One column for each declared attribute."""
+    units = {"number": "count", "category": "category", "flag": "category", "date": "days"}
+    return tuple(
+        Column(name, name.replace("_", " "), units[kind], "not told", ("customers",), name)
+        for name, kind in attributes.items()
+    )
+
+
+def profile(spine: Table, customers: Table, attributes: Mapping[str, str]) -> Table:
+    """The declared attributes beside the keys; rows with the same known_at cannot be (contracts.tables)."""
+    told = customers.select("customer_id", "known_at", *attributes)
+    seen = spine.join(told, [spine.customer_id == told.customer_id, told.known_at < spine.origin])
+    latest = ibis.row_number().over(group_by=list(KEYS), order_by=ibis.desc("known_at"))
+    seen = seen.mutate(nth=latest).filter(lambda t: t.nth == 0)
+    days = {
+        name: seen.origin.epoch_days() - seen[name].cast("date").epoch_days()
+        for name, kind in attributes.items()
+        if kind == "date"
+    }
+    return seen.mutate(**days).select(*KEYS, *attributes)

@@ -1,0 +1,1 @@
+"""Estimators, and what each model trains: frames and arrays in, fitted parameters out."""

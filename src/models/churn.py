@@ -1,0 +1,205 @@
+"""Churn: which candidates are trained, on what, how one is picked, and the model that is registered.
+
+Candidates  base rate; one column (recency, where there is one); logistic regression; boosted trees
+Pick        lowest log loss on later rows than it learnt from; a more complicated one must be better by more than a
+            standard error of the difference
+Judgement   the test rows: the latest origin, never seen by fit or pick; of a flat source, every row once, in five folds
+Tables      one row a (customer_id, origin), in that order, with `outcome` 1 for churned
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from evaluation.calibration import log_losses
+from evaluation.ranking import auc
+from models import boosting, logistic
+from models.encoding import Encoder
+from models.folds import grouped_folds
+from models.woe import WeightOfEvidence
+
+BASE_RATE, ONE_COLUMN, LOGISTIC, BOOSTED = "base rate", "one column", "logistic", "boosted"
+CANDIDATES = (BASE_RATE, ONE_COLUMN, LOGISTIC, BOOSTED)  # simplest first
+NAIVE = (BASE_RATE, ONE_COLUMN)
+FOLDS = 5
+
+
+class Split(NamedTuple):
+    """Boolean masks over the training table: rows to learn from, to pick by, and to judge on."""
+
+    learn: np.ndarray
+    validate: np.ndarray
+    test: np.ndarray
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the candidates foretold.
+
+    test        customer_id, origin, outcome and one column of probabilities a candidate, for the test rows
+    validation  one row a candidate: log loss, its difference to the best simpler one, the standard error of that
+    pick        the candidate that the rule takes
+    """
+
+    test: pd.DataFrame
+    validation: pd.DataFrame
+    pick: str
+
+
+def splits(table: pd.DataFrame, horizon_days: int, seed: int) -> list[Split]:
+    """By origin, with an embargo of one horizon; a table of one origin in five folds of subjects."""
+    origin, outcome = pd.to_datetime(table.origin), table.outcome.to_numpy()
+    days = np.sort(origin.unique())
+    if len(days) == 1:
+        fold = grouped_folds(outcome, table.customer_id, FOLDS, seed)
+        later = [(fold == k, fold == (k + 1) % FOLDS) for k in range(FOLDS)]
+        return [Split(~(test | validate), validate, test) for test, validate in later]
+    embargo = timedelta(days=horizon_days)
+    test = (origin == days[-1]).to_numpy()
+    before = origin <= days[-1] - embargo
+    validate = (origin == origin[before].max()).to_numpy()
+    learn = (origin <= origin[before].max() - embargo).to_numpy()
+    if not learn.any():  # a single training origin: half of its customers validate the other half
+        half = grouped_folds(outcome[before], table.customer_id[before], 2, seed)
+        learn, validate = before.to_numpy(), before.to_numpy()
+        learn[before], validate[before] = half == 0, half == 1
+    return [Split(learn, validate, test)]
+
+
+def judge(table: pd.DataFrame, columns: Sequence[str], horizon_days: int, effort: str, seed: int) -> Evidence:
+    """Train every candidate on each split and foretell the rows it has not seen."""
+    validated, tested = [], []
+    for split in splits(table, horizon_days, seed):
+        for rows, unseen, found in (
+            (split.learn, split.validate, validated),
+            (split.learn | split.validate, split.test, tested),
+        ):
+            foretold = table.loc[unseen, ["customer_id", "origin", "outcome"]]
+            fitted = {name: fit(name, table[rows], columns, effort, seed) for name in CANDIDATES}
+            found.append(foretold.assign(**{name: m.predict(table[unseen]) for name, m in fitted.items()}))
+    validation = _compare(pd.concat(validated))
+    test = pd.concat(tested).sort_values(["origin", "customer_id"], kind="stable", ignore_index=True)
+    return Evidence(test, validation, _pick(validation))
+
+
+def random_split_auc(table: pd.DataFrame, columns: Sequence[str], seed: int) -> float:
+    """AUC of the logistic regression on a fifth of the rows drawn at random: only to show how optimistic that is."""
+    unseen = np.random.default_rng(seed).permutation(len(table)) % FOLDS == 0
+    foretold = fit(LOGISTIC, table[~unseen], columns, "fast", seed).predict(table[unseen])
+    return auc(table.outcome[unseen].to_numpy(), foretold)
+
+
+def _compare(foretold: pd.DataFrame) -> pd.DataFrame:
+    outcome = foretold.outcome.to_numpy(dtype=float)
+    losses = {name: log_losses(outcome, foretold[name].to_numpy()) for name in CANDIDATES}
+    rows, best = [], BASE_RATE
+    for name in CANDIDATES:
+        gain = losses[best] - losses[name]
+        error = gain.std(ddof=1) / np.sqrt(len(gain))
+        rows.append(
+            {"candidate": name, "log_loss": losses[name].mean(), "rival": best, "gain": gain.mean(), "error": error}
+        )
+        if gain.mean() > error:
+            best = name
+    return pd.DataFrame(rows)
+
+
+def _pick(validation: pd.DataFrame) -> str:
+    better = validation[validation.gain > validation.error]
+    return better.candidate.iloc[-1] if len(better) else BASE_RATE
+
+
+def fit(name: str, table: pd.DataFrame, columns: Sequence[str], effort: str, seed: int) -> "Churn":
+    """One candidate on all rows of `table`; raises `models.folds.TooFewCases` for too few of a class."""
+    outcome, subjects = table.outcome.to_numpy(dtype=float), table.customer_id
+    if name == BASE_RATE:
+        columns, estimator = [], Constant(float(outcome.mean()))
+    elif name == ONE_COLUMN:
+        columns = ["recency_days"] if "recency_days" in columns else [_best_column(table[list(columns)], outcome)]
+        estimator = logistic.fit(table[columns], outcome, subjects=subjects, seed=seed)
+    elif name == LOGISTIC:
+        estimator = logistic.fit(table[list(columns)], outcome, subjects=subjects, seed=seed)
+    else:
+        estimator = boosting.fit(table[list(columns)], outcome, subjects=subjects, effort=effort, seed=seed)
+    return Churn(name, estimator, tuple(columns))
+
+
+def _best_column(X: pd.DataFrame, outcome: np.ndarray) -> str:
+    """The column whose weight of evidence ranks the outcome best."""
+    encoder = Encoder.learn(X)
+    matrix = encoder.encode(X)
+    weights = WeightOfEvidence.learn(matrix, outcome, encoder.is_category).transform(matrix)
+    return X.columns[int(np.argmax([auc(outcome, column) for column in weights.T]))]
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The base rate for everybody."""
+
+    rate: float
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        """The rate, of shape (n,)."""
+        return np.full(len(X), self.rate)
+
+    def interval(self, X: pd.DataFrame, level: float) -> tuple[np.ndarray, np.ndarray]:
+        """The rate twice: it is not estimated customer by customer."""
+        return self.predict(X), self.predict(X)
+
+    def contributions(self, X: pd.DataFrame) -> pd.DataFrame:
+        """No column, so of shape (n, 0)."""
+        return pd.DataFrame(index=X.index)
+
+    def save(self, folder: Path) -> None:
+        """One number in JSON."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "constant.json").write_text(json.dumps({"rate": self.rate}))
+
+
+@dataclass(frozen=True)
+class Churn:
+    """A fitted candidate over named columns of a table; `about` is what scoring must know beside it.
+
+    about  features (hash), horizon_days, active_days, threshold, base_rate, dictionary (column to words), ...
+    """
+
+    name: str
+    estimator: object
+    columns: tuple[str, ...]
+    about: Mapping | None = None
+
+    def predict(self, table: pd.DataFrame) -> np.ndarray:
+        """Probability of churn in the horizon, of shape (n,)."""
+        return self.estimator.predict(table[list(self.columns)])
+
+    def interval(self, table: pd.DataFrame, level: float) -> tuple[np.ndarray, np.ndarray]:
+        """Low and high end of the probability, each of shape (n,): how far other customers in training would move it."""
+        return self.estimator.interval(table[list(self.columns)], level)
+
+    def contributions(self, table: pd.DataFrame) -> pd.DataFrame:
+        """What each column adds to the log-odds, of shape (n, columns); exact for the uncalibrated model."""
+        return self.estimator.contributions(table[list(self.columns)])
+
+    def save(self, folder: Path) -> None:
+        """Numbers and native booster files below `folder`."""
+        self.estimator.save(folder / "estimator")
+        content = {"name": self.name, "columns": self.columns, "about": dict(self.about or {})}
+        (folder / "churn.json").write_text(json.dumps(content, indent=1, sort_keys=True))
+
+
+def load(folder: Path) -> Churn:
+    """A saved `Churn`; parses numbers and native booster files, executes nothing of the folder's."""
+    content = json.loads((folder / "churn.json").read_text())
+    kinds = {BASE_RATE: _load_constant, ONE_COLUMN: logistic.load, LOGISTIC: logistic.load, BOOSTED: boosting.load}
+    estimator = kinds[content["name"]](folder / "estimator")
+    return Churn(content["name"], estimator, tuple(content["columns"]), content["about"])
+
+
+def _load_constant(folder: Path) -> Constant:
+    return Constant(json.loads((folder / "constant.json").read_text())["rate"])

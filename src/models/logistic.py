@@ -1,0 +1,204 @@
+"""Regularised logistic regression on the columns as they are: what every more complicated model has to beat.
+
+Levels become indicators, numbers are tamed (`models.design`). The penalty is the one with the lowest log loss over
+five folds that keep a subject together; the five fits of those folds also give the interval.
+
+Grain   one row a row of the frame, of columns that are float64 or categories (text)
+Same    the same rows in any order give the same numbers: rows are put in order first, the fit runs on one thread
+Errors  TooFewCases, MissingColumns, UnusableColumns
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
+
+from models.design import Design
+from models.encoding import Encoder
+from models.folds import checked_outcome, grouped_folds, settled_order
+from models.interval import jackknife
+from models.recalibration import log_losses
+from models.woe import UNSEEN
+
+FOLDS = 5
+STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # 1 / penalty, as scikit-learn's C
+CONTENT = "logistic.json"
+
+
+@dataclass(frozen=True)
+class PlainLogistic:
+    """Fitted parameters as plain numbers; matrices are those of `Encoder.encode(X, unseen=UNSEEN)`.
+
+    means, coefficients  one for each design column; a contribution is measured from the training mean
+    base                 log-odds of a row at the means
+    """
+
+    design: Design
+    means: tuple[float, ...]
+    coefficients: tuple[float, ...]
+    base: float
+
+    def contributions(self, matrix: np.ndarray) -> np.ndarray:
+        """Log-odds of each column beside `base`, of the matrix's shape."""
+        belongs = self.design.owner[:, None] == np.arange(matrix.shape[1])
+        return self._centred(matrix) @ (np.asarray(self.coefficients)[:, None] * belongs)
+
+    def logit(self, matrix: np.ndarray) -> np.ndarray:
+        """Predicted log-odds, of shape (n,)."""
+        return self.base + self._centred(matrix) @ np.asarray(self.coefficients)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers and lists, for `from_json`."""
+        return {
+            "design": self.design.to_json(),
+            "means": list(self.means),
+            "coefficients": list(self.coefficients),
+            "base": self.base,
+        }
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """The model that `to_json` wrote."""
+        design = Design.from_json(stored["design"])
+        return cls(design, tuple(stored["means"]), tuple(stored["coefficients"]), stored["base"])
+
+    def _centred(self, matrix: np.ndarray) -> np.ndarray:
+        return self.design.transform(matrix) - np.asarray(self.means)
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """A fitted regression over named columns.
+
+    whole        fitted on all rows: what predicts
+    without      one for each fold, fitted without it: what the interval is made of
+    strength     1 / penalty that was chosen
+    out_of_fold  log-odds of the training rows, as given, by the fits without them; None after loading
+    """
+
+    encoder: Encoder
+    whole: PlainLogistic
+    without: tuple[PlainLogistic, ...]
+    strength: float
+    out_of_fold: np.ndarray | None = field(default=None, compare=False, repr=False)
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        """Probability of the outcome, of shape (n,)."""
+        return expit(self.logit(X))
+
+    def logit(self, X: pd.DataFrame) -> np.ndarray:
+        """Log-odds, of shape (n,)."""
+        with threadpool_limits(1):
+            return self.whole.logit(self._matrix(X))
+
+    def interval(self, X: pd.DataFrame, level: float) -> tuple[np.ndarray, np.ndarray]:
+        """Low and high end of the probability, each of shape (n,), from the delete-a-group jackknife.
+
+        Raises `ValueError` for a level outside (0, 1).
+        """
+        matrix = self._matrix(X)
+        with threadpool_limits(1):
+            bags = np.stack([line.logit(matrix) for line in self.without])
+            low, high = jackknife(self.whole.logit(matrix), bags, level)
+        return expit(low), expit(high)
+
+    def contributions(self, X: pd.DataFrame) -> pd.DataFrame:
+        """What each column adds to the log-odds, of shape (n, columns); `base` plus a row's sum is its `logit`."""
+        with threadpool_limits(1):
+            terms = self.whole.contributions(self._matrix(X))
+        return pd.DataFrame(terms, columns=list(self.encoder.columns), index=X.index)
+
+    @property
+    def base(self) -> float:
+        """Log-odds before any column has spoken."""
+        return self.whole.base
+
+    def unseen(self, X: pd.DataFrame) -> dict[str, int]:
+        """Rows with a level that training did not see, for each column that has any."""
+        return self.encoder.unseen(X)
+
+    def save(self, folder: Path) -> None:
+        """One JSON file below `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        content = {
+            "encoder": self.encoder.to_json(),
+            "whole": self.whole.to_json(),
+            "without": [line.to_json() for line in self.without],
+            "strength": self.strength,
+        }
+        (folder / CONTENT).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+    def _matrix(self, X: pd.DataFrame) -> np.ndarray:
+        return self.encoder.encode(X, UNSEEN)
+
+
+def fit(X: pd.DataFrame, y: np.ndarray, subjects: Sequence | None = None, *, seed: int = 0) -> Logistic:
+    """Learn from rows `X`, outcomes `y` of 0 and 1, and the `subjects` whom the rows are about (None: one a row)."""
+    y = checked_outcome(y, len(X))
+    encoder = Encoder.learn(X)
+    given = encoder.encode(X, UNSEEN)
+    order = settled_order(given, y, subjects)
+    matrix, outcome = given[order], y[order]
+    groups = np.arange(len(y)) if subjects is None else np.asarray(subjects)[order]
+    fold = grouped_folds(outcome, groups, FOLDS, seed)
+    without, eta, strength = bags(matrix, outcome, encoder.is_category, fold)
+    with threadpool_limits(1):
+        design, means = without[0].design, np.asarray(without[0].means)
+        whole = _line(design, means, _fit(design.transform(matrix) - means, outcome, strength))
+    out_of_fold = np.empty(len(y))
+    out_of_fold[order] = eta
+    return Logistic(encoder, whole, without, strength, out_of_fold)
+
+
+def load(folder: Path) -> Logistic:
+    """A saved model, with `out_of_fold` left behind; parses JSON, executes nothing of the folder's."""
+    content = json.loads((folder / CONTENT).read_text(encoding="utf-8"))
+    without = tuple(PlainLogistic.from_json(line) for line in content["without"])
+    whole = PlainLogistic.from_json(content["whole"])
+    return Logistic(Encoder.from_json(content["encoder"]), whole, without, content["strength"])
+
+
+def bags(
+    matrix: np.ndarray, y: np.ndarray, is_category: np.ndarray, fold: np.ndarray
+) -> tuple[tuple[PlainLogistic, ...], np.ndarray, float]:
+    """One model for each fold left out, their log-odds for the rows each had not seen (n,), and the best strength.
+
+    The design is that of all rows: it never sees an outcome.
+    """
+    with threadpool_limits(1):
+        design = Design.learn(matrix, is_category)
+        spread = design.transform(matrix)
+        means = spread.mean(axis=0)
+        spread -= means
+        tried = [_without(spread, y, fold, strength) for strength in STRENGTHS]
+    best = int(np.argmin([log_losses(eta, y).mean() for _, eta in tried]))
+    parameters, eta = tried[best]
+    return tuple(_line(design, means, one) for one in parameters), eta, STRENGTHS[best]
+
+
+def _without(
+    spread: np.ndarray, y: np.ndarray, fold: np.ndarray, strength: float
+) -> tuple[list[np.ndarray], np.ndarray]:
+    parameters = [_fit(spread[fold != k], y[fold != k], strength) for k in range(fold.max() + 1)]
+    eta = np.empty(len(y))
+    for k, (intercept, *coefficients) in enumerate(parameters):
+        eta[fold == k] = intercept + spread[fold == k] @ np.asarray(coefficients)
+    return parameters, eta
+
+
+def _line(design: Design, means: np.ndarray, parameters: np.ndarray) -> PlainLogistic:
+    base, *coefficients = parameters.tolist()
+    return PlainLogistic(design, tuple(means.tolist()), tuple(coefficients), base)
+
+
+def _fit(spread: np.ndarray, y: np.ndarray, strength: float) -> np.ndarray:
+    """Intercept, then coefficients."""
+    fitted = LogisticRegression(C=strength, solver="newton-cholesky", max_iter=100).fit(spread, y)
+    return np.concatenate([fitted.intercept_, fitted.coef_[0]])

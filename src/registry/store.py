@@ -1,0 +1,92 @@
+"""Where runs and versions are kept: one SQLite file under `mlruns/`, or the tracking server that MLFLOW_TRACKING_URI names.
+
+The file is created under a lock, in a temporary file renamed into place: several processes on an empty store, or a
+kill during its first migration, ruin it for good otherwise.
+"""
+
+import logging
+import os
+from functools import cache
+
+from filelock import FileLock
+
+from contracts.errors import WorldFailed
+from contracts.places import mlruns
+
+EXPERIMENT_NOTE = "Runs of one model. Compare those of one `batch`; the champion is under *Models*."
+
+
+def tracking_uri() -> str:
+    """The store's address: `MLFLOW_TRACKING_URI` where it is set, else the SQLite file of this checkout."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{mlruns() / 'mlflow.db'}"
+
+
+@cache
+def _client(uri: str):
+    from mlflow import MlflowClient
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def client():
+    """The MLflow client of the store, which is created first where it is not there yet.
+
+    Raises `WorldFailed` when the store cannot be created or reached.
+    """
+    uri = tracking_uri()
+    if uri == f"sqlite:///{mlruns() / 'mlflow.db'}":
+        _create()
+    try:
+        return _client(uri)
+    except Exception as error:
+        raise WorldFailed(
+            f"The tracking store {uri} cannot be opened: {error}. Check the address and the disk."
+        ) from error
+
+
+def exists() -> bool:
+    """Whether there is a store to read; asking does not create one."""
+    return bool(os.environ.get("MLFLOW_TRACKING_URI")) or (mlruns() / "mlflow.db").exists()
+
+
+def _create() -> None:
+    """The SQLite file with all its tables, whole or not at all."""
+    database = mlruns() / "mlflow.db"
+    if database.exists():
+        return
+    mlruns().mkdir(parents=True, exist_ok=True)
+    with FileLock(mlruns() / ".store.lock"):
+        if database.exists():
+            return
+        for left in mlruns().glob(".creating-*"):
+            left.unlink()
+        creating = mlruns() / f".creating-{os.getpid()}.db"
+        _first_use(f"sqlite:///{creating}")
+        creating.chmod(0o600)
+        os.replace(creating, database)
+
+
+def _first_use(uri: str) -> None:
+    from mlflow import MlflowClient
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    new = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    new.search_registered_models()
+    for default in new.search_experiments():  # its artifacts would go to whatever folder is the current one
+        new.delete_experiment(default.experiment_id)
+
+
+def experiment(model: str) -> str:
+    """The id of the experiment named after the model; created with its artifacts under `mlruns/artifacts`."""
+    found = client().get_experiment_by_name(model)
+    if found:
+        return found.experiment_id
+    with FileLock(mlruns() / ".store.lock"):
+        found = client().get_experiment_by_name(model)
+        if found:
+            return found.experiment_id
+        place = None if os.environ.get("MLFLOW_TRACKING_URI") else (mlruns() / "artifacts" / model).as_uri()
+        return client().create_experiment(model, artifact_location=place, tags={"mlflow.note.content": EXPERIMENT_NOTE})

@@ -1,0 +1,126 @@
+"""Registered models: a version is complete with all its tags in one commit, or it is not there.
+
+A model is data, numbers and native booster files; its identity is the sha256 of its folder, checked before any file
+of it is parsed. Nothing of the artifact's is executed, and no `mlflow.*.load_model` is called.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from contracts.errors import Refused, WorldFailed
+from registry.fingerprint import folder_digest
+from registry.store import client, exists
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+
+
+@dataclass(frozen=True)
+class Version:
+    """One registered version: which model, its number, the run that made it, that run's key, its sha256 and as_of."""
+
+    model: str
+    number: int
+    run_id: str
+    key: str
+    sha256: str
+    as_of: str
+
+
+def register(model: str, run_id: str, tags: Mapping[str, str], note: str) -> Version:
+    """A new version from the run's `model/` folder, or the one that is there with the same content and key.
+
+    `tags` holds crm.key, crm.sha256 and crm.as_of. The stored files are read back first: raises `WorldFailed` when
+    they are not what was handed in.
+    """
+    from mlflow.exceptions import MlflowException
+
+    registry = client()
+    try:
+        registry.get_registered_model(model)
+    except MlflowException:
+        registry.create_registered_model(model)
+    for version in versions(model):
+        if (version.sha256, version.key) == (tags["crm.sha256"], tags["crm.key"]):
+            return version
+    source = f"{registry.get_run(run_id).info.artifact_uri}/model"
+    with tempfile.TemporaryDirectory() as folder:
+        _download(source, Path(folder), tags["crm.sha256"])
+    complete = {**tags, "crm.complete": "1"}
+    made = registry.create_model_version(model, source, run_id, tags=complete, description=note)
+    return _read(made)
+
+
+def versions(model: str) -> list[Version]:
+    """The complete versions, newest first."""
+    found = client().search_model_versions(f"name = '{model}'", max_results=1000)
+    found = sorted(found, key=lambda v: -int(v.version))
+    return [_read(v) for v in found if v.tags.get("crm.complete") == "1"]
+
+
+def holder(model: str, alias: str) -> Version | None:
+    """The version that an alias points to, if any."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return _read(client().get_model_version_by_alias(model, alias))
+    except MlflowException:
+        return None
+
+
+def point(version: Version, alias: str) -> None:
+    """Move an alias, last of all; raises `Refused` when it would go back to a model of older data."""
+    present = holder(version.model, alias)
+    if present and present.as_of > version.as_of:
+        raise Refused(
+            f"{version.model}: the {alias} is version {present.number} as of {present.as_of}; version {version.number} "
+            f"knows only what was there before {version.as_of} and does not replace it."
+        )
+    client().set_registered_model_alias(version.model, alias, str(version.number))
+
+
+def fetch(model: str, folder: Path) -> Version:
+    """The champion's files in `folder`, checked against the sha256 it was registered with.
+
+    Raises `Refused` when there is no champion, `WorldFailed` when its files are gone or are not those registered.
+    """
+    champion = holder(model, CHAMPION) if exists() else None
+    if champion is None:
+        raise Refused(f"{model} has no champion to score with. Run `crm retrain {model}` first.")
+    source = client().get_model_version(model, str(champion.number)).source
+    _download(source, folder, champion.sha256)
+    return champion
+
+
+def _download(source: str, folder: Path, sha256: str) -> None:
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    try:
+        local = Path(download_artifacts(artifact_uri=source, dst_path=str(folder)))
+    except (OSError, MlflowException) as error:
+        raise WorldFailed(f"The model files at {source} cannot be read: {error}. Restore them, or retrain.") from error
+    found = folder_digest(local)
+    if found != sha256:
+        raise WorldFailed(
+            f"The model files at {source} must have the sha256 {sha256[:12]}..., but have {found[:12]}...: they were "
+            f"changed or cut. Nothing of them was loaded. Restore them, or retrain."
+        )
+    for path in sorted(local.rglob("*")):
+        if path.is_file() and local != folder:
+            target = folder / path.relative_to(local)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target)
+
+
+def _read(version) -> Version:
+    tags = version.tags
+    return Version(
+        version.name,
+        int(version.version),
+        version.run_id,
+        tags.get("crm.key", ""),
+        tags.get("crm.sha256", ""),
+        tags.get("crm.as_of", ""),
+    )

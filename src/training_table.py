@@ -1,0 +1,101 @@
+"""The training table: what was known at past origins, beside what followed, and the guard against what was not known."""
+
+from collections.abc import Collection, Mapping
+
+import pandas as pd
+from ibis.expr.types import Table
+
+import outcomes
+from contracts.errors import Refused
+from contracts.study import Study
+from evaluation.ranking import auc
+from features.subjects import population, subjects
+
+KEYS = ("customer_id", "origin")
+
+
+def plan(
+    tables: Mapping[str, Table], as_of: str, horizon_days: int, origins: int, spacing_days: int, active_days: int
+) -> Study:
+    """The study of a run, with those origins only that the data reach back to.
+
+    Raises `Refused` for what is no date, for data that stop before the outcome window ends, and for data that begin
+    after the first window of history should.
+    """
+    study = Study.read(as_of, horizon_days, origins, spacing_days)
+    if "orders" in tables:
+        outcomes.refuse_uncovered(tables["orders"], study)
+        study = study.seen_from(outcomes.first_day(tables["orders"]), active_days)
+    return study
+
+
+def training_table(
+    tables: Mapping[str, Table],
+    attributes: Mapping[str, str],
+    study: Study,
+    active_days: int,
+    contract_end: str | None = None,
+) -> Table:
+    """One row for each (customer_id, origin) of the study's matured origins: features, and `outcome` (1: churned).
+
+    A flat source gives each subject with an outcome once.
+    """
+    if "given" in tables:
+        known = tables["given"].filter(tables["given"].outcome.notnull())
+        spine = population({"given": known}, (study.as_of,), active_days)
+        return subjects(spine, tables, attributes).join(known.select("customer_id", "outcome"), "customer_id")
+    spine = population(tables, study.matured_origins, active_days, contract_end)
+    if contract_end:
+        happened = outcomes.contract_ended(spine, tables["customers"], contract_end, study)
+    else:
+        happened = outcomes.lapsed(spine, tables["orders"], study)
+    return subjects(spine, tables, attributes, contract_end).join(happened, list(KEYS))
+
+
+def feature_columns(table: pd.DataFrame) -> list[str]:
+    """The columns of a training table that a model may learn from."""
+    return [name for name in table.columns if name not in (*KEYS, "outcome")]
+
+
+def single_column_auc(table: pd.DataFrame) -> pd.Series:
+    """How well each column alone ranks the outcome, best first: an AUC of at least one half.
+
+    Numbers are taken as they are, in the better direction, with the missing on the better side. A category is ranked
+    by its rate in the other half of the rows, so that a category of one row proves nothing.
+    """
+    outcome = table["outcome"].to_numpy()
+    found = {name: _alone(table[name], outcome) for name in feature_columns(table)}
+    return pd.Series(found, dtype=float).sort_values(ascending=False, kind="stable")
+
+
+def _alone(column: pd.Series, outcome) -> float:
+    if column.dtype != "float64":
+        column = _rate_elsewhere(column, outcome)
+    filled = (column.fillna(column.min() - 1), column.fillna(column.max() + 1))
+    areas = [auc(outcome, values.fillna(0).to_numpy()) for values in filled]
+    return max(max(a, 1 - a) for a in areas)
+
+
+def _rate_elsewhere(column: pd.Series, outcome) -> pd.Series:
+    rows = pd.DataFrame({"value": column.fillna(""), "half": range(len(column)), "outcome": outcome})
+    rows["half"] %= 2
+    rates = rows.groupby(["value", "half"]).outcome.agg(["sum", "size"])
+    rates = (rates["sum"] + outcome.mean()) / (rates["size"] + 1)
+    other = pd.MultiIndex.from_arrays([rows.value, 1 - rows.half])
+    return pd.Series(rates.reindex(other).fillna(outcome.mean()).to_numpy())
+
+
+def refuse_leaks(table: pd.DataFrame, bound: float, allowed: Collection[str]) -> None:
+    """Raises `Refused` that lists the columns whose AUC alone is above `bound` and that are not allowed by name.
+
+    A column that foretells the outcome so well was most likely written after it.
+    """
+    alone = single_column_auc(table)
+    suspects = alone[(alone > bound) & ~alone.index.isin(list(allowed))]
+    if len(suspects):
+        listed = ", ".join(f"{name} ({value:.3f})" for name, value in suspects.items())
+        raise Refused(
+            f"No single column may rank the outcome with an AUC above {bound}, but {len(suspects)} of {len(alone)} do: "
+            f"{listed}. A column known only after the outcome does that: list it under known_afterwards of the source, "
+            f"or, if it was known at the origin, allow it with -p allowed_columns={','.join(suspects.index)}."
+        )
