@@ -64,7 +64,8 @@ test-fast: env ## the tests that take seconds and need no browser
 
 # Chromium for the tests that open pages; without it they are skipped. The stamp means: tried once, do not ask again.
 browser: env ## Chromium for the tests that open pages, from Debian's packages where we may install them
-	@if command -v chromium chromium-browser google-chrome google-chrome-stable >/dev/null; then :; \
+	@if for b in chromium chromium-browser google-chrome google-chrome-stable; do \
+		command -v $$b && break; done >/dev/null; then :; \
 	elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 		apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
 		chromium fonts-dejavu-core || echo "Chromium could not be installed: tests that open pages will be skipped."; \
@@ -76,7 +77,7 @@ lab: export JUPYTER_PREFER_ENV_PATH := 1
 lab: env ## JupyterLab with the notebooks and the right kernel, on loopback, behind a token
 	@$(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks \
 		--KernelSpecManager.allowed_kernelspecs=python3 \
-		--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate --LabApp.news_url=None \
+		--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate --LabApp.news_url=None --LabApp.extension_manager=readonly \
 		$$([ "$$(id -u)" = 0 ] && echo --allow-root) $(LAB)
 
 ui: env ## the MLflow UI with the runs in it, on loopback
@@ -84,7 +85,7 @@ ui: env ## the MLflow UI with the runs in it, on loopback
 
 lint: env ## style of code and notebooks
 	@$(PY) -m ruff check .
-	@$(PY) -m nbstripout --verify notebooks/*.ipynb
+	@$(PY) -m nbstripout --verify --keep-id notebooks/*.ipynb
 
 lock: env ## both locks anew from pyproject.toml: only what it asks for changes
 	@$(PY) -m uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \

@@ -17,6 +17,17 @@ from pipelines.score import score
 from sources import open_source
 
 SOURCE, AS_OF = "complete_journey", "2018-01-02"
+ROWS = (
+    "model",
+    "AUC, 95 % interval",
+    "AUC of the naive rule",
+    "verdict",
+    "who they are",
+    "notebook",
+    "scores",
+    "contact plan",
+    "MLflow run",
+)
 
 
 def demo(say: Callable[[str], None]) -> pd.DataFrame:
@@ -32,18 +43,18 @@ def demo(say: Callable[[str], None]) -> pd.DataFrame:
     scored = score("churn", SOURCE, AS_OF, lambda line: say(f"  {line}"))
     value, low, high = done.metrics["test/auc"]
     naive = done.metrics["naive/auc"]
-    rows = {
-        "model": f"churn version {done.version} ({'champion' if done.champion else 'challenger'})",
-        "test AUC, 95 % interval": f"{value:.3f} ({low:.3f} to {high:.3f})",
-        "naive rule": f"{naive[0]:.3f} ({naive[1]:.3f} to {naive[2]:.3f})",
-        "verdict": done.verdict,
-        "customers": customers,
-        "notebook": done.html,
-        "scores": f"{scored.path} ({scored.rows:,} customers)",
-        "contact plan": f"{scored.plan} ({scored.contacts:,} contacts)",
-        "MLflow run": f"{done.run_id} (crm ui)",
-    }
-    return pd.DataFrame({"what": list(rows), "result": list(rows.values())})
+    results = [
+        f"churn version {done.version} ({'champion' if done.champion else 'challenger'})",
+        f"{value:.3f} ({low:.3f} to {high:.3f})",
+        f"{naive[0]:.3f} ({naive[1]:.3f} to {naive[2]:.3f})",
+        done.verdict,
+        customers,
+        done.html,
+        f"{scored.path} ({scored.rows:,} customers)",
+        f"{scored.plan} ({scored.contacts:,} contacts)",
+        f"{done.run_id} (make ui)",
+    ]
+    return pd.DataFrame({"what": ROWS, "result": [str(result) for result in results]})
 
 
 def _customers() -> Path:

@@ -32,7 +32,7 @@ def notebook_of(model: str) -> Path:
 
 
 def declared(notebook: Path) -> dict:
-    """The parameters of a notebook with their default values; raises `Refused` for a cell that is more than literals."""
+    """A notebook's parameters with their defaults; raises `Refused` where the cell is more than literals."""
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     tagged = [c for c in cells if "parameters" in c.get("metadata", {}).get("tags", [])]
     if len(tagged) != 1:

@@ -35,7 +35,8 @@ def to_html(executed: Path) -> Path:
     page = executed.with_suffix(".html")
     page.write_text(
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
-        "<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">"
+        "<meta http-equiv='Content-Security-Policy' "
+        "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
         f"<title>{_escaped(title)}</title><style>{STYLE.read_text(encoding='utf-8')}</style></head>"
         f"<body><main>{_without_scripts(body)}</main></body></html>\n",

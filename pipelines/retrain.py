@@ -1,5 +1,6 @@
-"""Retrain one model: check, lock, run the notebook, log, register, point the aliases. The runner owns all side effects."""
+"""Retrain one model: check, lock, run the notebook, log, register, point the aliases. All side effects are here."""
 
+import getpass
 import os
 import shutil
 import signal
@@ -55,7 +56,7 @@ def retrain(model: str, source: str, as_of: str, asked: Mapping[str, object], sa
     with _lock(model), _stoppable():
         for line in [*runs.reap(), *_sweep(model)]:
             say(f"found: {line}")
-        run_id = runs.start(model, f"{as_of} {source}", _tags(inputs, parameters))
+        run_id = runs.start(model, f"{as_of} {source}", _tags(notebook, inputs, parameters))
         try:
             return _run(model, notebook, parameters, inputs, run_id, say)
         except Stopped:
@@ -107,7 +108,7 @@ def _staged(model, notebook, parameters, inputs, run_id, say, executed) -> Retra
 
 
 def _point(version, passed: bool) -> bool:
-    """The new version is the challenger; it becomes champion when it passed and there is none. Whether it is champion."""
+    """The new version is the challenger, and the champion if it passed and there is none; whether it is."""
     from registry import versions
 
     present = versions.holder(version.model, versions.CHAMPION)
@@ -146,7 +147,7 @@ def _sweep(model: str) -> list[str]:
     return [f"stage of an unfinished run removed: {folder.name}" for folder in left]
 
 
-def _tags(inputs, parameters) -> dict[str, str]:
+def _tags(notebook, inputs, parameters) -> dict[str, str]:
     commit = subprocess.run(
         ["git", "-C", str(root()), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
         capture_output=True,
@@ -160,6 +161,9 @@ def _tags(inputs, parameters) -> dict[str, str]:
         "crm.commit": commit or "no git",
         "crm.lock": inputs.lock,
         "crm.features": inputs.features,
+        "mlflow.user": getpass.getuser(),
+        "mlflow.source.name": f"notebooks/{notebook.name}",
+        "mlflow.source.type": "NOTEBOOK",
     }
 
 

@@ -89,6 +89,6 @@ def _refuse_other_features(champion: churn.Churn, source, version: Version) -> N
     if found != champion.about["features"]:
         raise Refused(
             f"{version.model} version {version.number} was trained on features with the hash "
-            f"{champion.about['features'][:12]}..., but those of {source.name} have {found[:12]}...: another source, or "
-            f"feature code that has changed since. Retrain on {source.name}, or score the source it was trained on."
+            f"{champion.about['features'][:12]}..., but those of {source.name} have {found[:12]}...: another source "
+            f"or changed code. Retrain on {source.name}, or score the source that it was trained on."
         )

@@ -45,7 +45,7 @@ def _flag(spine: Table, found_pairs: Table, found: int) -> Table:
 
 
 def refuse_uncovered(orders: Table, study: Study) -> None:
-    """Raises `Refused` when the orders stop so long before `as_of` that silence would be the source's, not a customer's.
+    """Raises `Refused` when the orders stop so long before `as_of` that silence is the source's, not the customers'.
 
     A quarter of the horizon without a single order, from anybody, is taken for missing data.
     """

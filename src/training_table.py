@@ -1,4 +1,4 @@
-"""The training table: what was known at past origins, beside what followed, and the guard against what was not known."""
+"""The training table: what was known at past origins beside what followed, and the guard against leaks."""
 
 from collections.abc import Collection, Mapping
 
@@ -53,8 +53,8 @@ def training_table(
 
 
 def feature_columns(table: pd.DataFrame) -> list[str]:
-    """The columns of a training table that a model may learn from."""
-    return [name for name in table.columns if name not in (*KEYS, "outcome")]
+    """The columns of a training table that a model may learn from: those that hold anything at all."""
+    return [name for name in table.columns if name not in (*KEYS, "outcome") and table[name].notna().any()]
 
 
 def single_column_auc(table: pd.DataFrame) -> pd.Series:

@@ -1,4 +1,4 @@
-"""What every test stands on: one thread a worker, no one's own settings, a browser and a cut network where asked for."""
+"""What every test stands on: one thread a worker, nobody's settings, a browser or a cut network where asked for."""
 
 import os
 import shutil
@@ -15,7 +15,9 @@ import pytest
 for _pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ[_pool] = "1"
 os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", MLFLOW_DISABLE_AGENT_HINT="true", MPLBACKEND="Agg")
-for _theirs in ("CRM_HOME", "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "JUPYTER_PATH"):
+# what the user, or the make that runs the tests, has set for itself
+for _theirs in ("CRM_HOME", "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "JUPYTER_PATH",
+                "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):  # fmt: skip
     os.environ.pop(_theirs, None)
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

@@ -21,7 +21,7 @@ tables:
 
 
 def write_shop(home: Path, seed: int = 7) -> None:
-    """`lines.csv` and its mapping `shop.yml` in a project folder: buyers by gamma-mixed Poisson, each until a last day."""
+    """`lines.csv` and its mapping `shop.yml` in a project: buyers by gamma-mixed Poisson, each until a last day."""
     draw = np.random.default_rng(seed)
     rate = draw.gamma(1.5, 1 / 12, CUSTOMERS)
     last = np.minimum(draw.exponential(400, CUSTOMERS), DAYS - 1)

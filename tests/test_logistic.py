@@ -14,7 +14,9 @@ from models.folds import TooFewCases, grouped_folds
 def drawn(rows: int, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     """Features, outcomes and true probabilities of a logistic model."""
     draw = np.random.default_rng(seed)
-    X = pd.DataFrame({"a": draw.normal(size=rows), "b": draw.normal(size=rows), "c": draw.choice(["u", "v", "w"], rows)})
+    X = pd.DataFrame(
+        {"a": draw.normal(size=rows), "b": draw.normal(size=rows), "c": draw.choice(["u", "v", "w"], rows)}
+    )
     p = expit((-1 + 1.2 * X.a + 0.8 * (X.c == "u")).to_numpy())
     X.loc[draw.random(rows) < 0.1, "b"] = np.nan
     return X, (draw.random(rows) < p).astype(float), p

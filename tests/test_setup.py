@@ -6,9 +6,12 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
 import tomllib
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -27,6 +30,7 @@ MACHINES = {
     "linux": {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix"},
     "mac": {"sys_platform": "darwin", "platform_system": "Darwin", "os_name": "posix"},
 }
+ROOMS = set(PYPROJECT["tool"]["ruff"]["lint"]["isort"]["known-first-party"])
 HASHES = re.compile(r"(?: --hash=sha256:[0-9a-f]{64})+")
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -38,7 +42,7 @@ def environment(python: str, machine: str = "linux") -> dict[str, str]:
 
 def entries(lock: str) -> list[str]:
     """The entries of a lock file, each on one line."""
-    return (HOUSE / lock).read_text().replace("\\\n", " ").replace("     --hash", " --hash").splitlines()
+    return re.sub(r" \\\n +", " ", (HOUSE / lock).read_text()).splitlines()
 
 
 def locked(python: str, machine: str = "linux") -> dict[str, list[str]]:
@@ -108,7 +112,8 @@ def test_python_versions_agree():
 
 
 def test_conda_installs_the_same_lock():
-    [section] = [d["pip"] for d in yaml.safe_load((HOUSE / "environment.yml").read_text())["dependencies"] if "pip" in d]
+    conda = yaml.safe_load((HOUSE / "environment.yml").read_text())["dependencies"]
+    [section] = [part["pip"] for part in conda if isinstance(part, dict)]
     assert section == ["--require-hashes", "-r requirements.lock"]
 
 
@@ -118,11 +123,11 @@ def test_every_room_is_installed():
     packages = {file.parent.name for file in (HOUSE / "src").glob("*/*.py")} | {"pipelines"}
     assert packages == {pattern.rstrip("*") for pattern in setuptools["packages"]["find"]["include"]}
     assert {file.stem for file in (HOUSE / "src").glob("*.py")} == set(setuptools["py-modules"])
-    assert packages | set(setuptools["py-modules"]) == set(PYPROJECT["tool"]["ruff"]["lint"]["isort"]["known-first-party"])
+    assert packages | set(setuptools["py-modules"]) == ROOMS
 
 
 def test_imports_from_another_folder_need_no_path(tmp_path):
-    names = ", ".join(PYPROJECT["tool"]["ruff"]["lint"]["isort"]["known-first-party"])
+    names = ", ".join(sorted(ROOMS))
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     subprocess.run([sys.executable, "-c", f"import {names}"], cwd=tmp_path, env=clean, check=True)
 
@@ -131,7 +136,7 @@ def test_imports_from_another_folder_need_no_path(tmp_path):
 
 STAND_IN = """#!/bin/sh
 case "$1 $2" in
-  "-c "*) exec {python} "$@";;
+  "-c "*) exec '{python}' "$@";;
   "-m venv") shift 2; [ "$1" = --clear ] && rm -rf .venv; mkdir -p .venv/bin; cp "$0" .venv/bin/python
     echo "command = $PWD/.venv" > .venv/pyvenv.cfg; echo venv >> asked;;
   "-m uv") echo "$@" >> asked; [ ! -e no-uv ];;
@@ -228,6 +233,15 @@ def answer(address: str, token: str, path: str, posted: dict | None = None):
         return json.load(response)
 
 
+def _wait_until_it_listens(port: int) -> None:
+    for _ in range(300):
+        with socket.socket() as asking:
+            if asking.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    pytest.fail(f"nothing listens on port {port} after 30 s")
+
+
 @pytest.fixture
 def lab(tmp_path):
     """`make lab` for a user who has a broken kernel called python3: its lines, the address and the token."""
@@ -238,8 +252,11 @@ def lab(tmp_path):
         (kernel / "kernel.json").write_text(json.dumps(spec))
     theirs = {"HOME": str(tmp_path / "home"), "JUPYTER_DATA_DIR": str(tmp_path / "data"),
               "JUPYTER_PATH": str(tmp_path / "path")}  # fmt: skip
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     server = subprocess.Popen(
-        ["make", "-s", "-o", "env", "lab", f"PY={sys.executable}", "LAB=--no-browser --ServerApp.port=0"],
+        ["make", "-s", "-o", "env", "lab", f'PY="{sys.executable}"', f"LAB=--no-browser --ServerApp.port={port}"],
         cwd=HOUSE, env={**os.environ, **theirs}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         start_new_session=True,
     )  # fmt: skip
@@ -250,6 +267,7 @@ def lab(tmp_path):
             break
     try:
         assert found, "".join(said)
+        _wait_until_it_listens(port)  # it prints its address a moment before
         yield found.groups()
     finally:
         os.killpg(server.pid, signal.SIGTERM)

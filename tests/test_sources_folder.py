@@ -284,3 +284,13 @@ def test_an_amount_survives_every_way_of_writing_it(cents, marks):
     cell = ibis.literal("-" * (cents < 0) + text)
     found = read(Column("amount_cents", "whole"), "amount", cell, Format(decimal=decimal, thousands=thousands))
     assert ibis.duckdb.connect().execute(found.value) == cents
+
+
+def test_the_end_of_a_contract_must_be_a_declared_date(shop):
+    told = SHOP.replace("attributes: {age: number", "attributes: {Ende: date, age: number").replace(
+        "times: ", 'dates: "%d.%m.%Y"\n    times: '
+    )
+    customers = CUSTOMERS.replace("Ort\n", "Ort;Ende\n").replace("Köln\n", "Köln;01.08.2024\n").replace("5;\n", "5;;\n")
+    assert shop(yml=told + "contract_end: Ende\n", customers=customers).contract_end == "Ende"
+    with pytest.raises(Refused, match="contract_end must be a declared attribute of the kind date, but age is number"):
+        shop(yml=SHOP + "contract_end: age\n")

@@ -134,7 +134,7 @@ def recalibration(y, p) -> Recalibration:
             "Judge the model on more rows."
         )
     errors = np.sqrt(np.diag(np.linalg.inv(_information(x, _variance(found, x)))))
-    intercept, slope = (normal_interval(value, error) for value, error in zip(found, errors))
+    intercept, slope = (normal_interval(value, error) for value, error in zip(found, errors, strict=True))
     return Recalibration(intercept, slope, float(errors[0]), float(errors[1]))
 
 

@@ -70,7 +70,7 @@ def auc_covariance(y, scores, subjects=None) -> AucCovariance:
     positives, negatives = outcome.sum(), outcome.size - outcome.sum()
     placed = [_placements(outcome, score) for score in scores]
     value = np.array([place[outcome == 1].mean() for place in placed])
-    off = [place - auc for place, auc in zip(placed, value)]
+    off = [place - auc for place, auc in zip(placed, value, strict=True)]
     of_positives = np.array([np.bincount(codes, row * outcome) for row in off]) / positives
     of_negatives = np.array([np.bincount(codes, row * (1 - outcome)) for row in off]) / negatives
     # a subject with both classes moves both parts at once; with one row a subject this product is zero

@@ -10,7 +10,7 @@ from ibis import _
 from ibis.expr.types import Table
 
 from features.as_of import KEYS, before, ratio, total
-from features.dictionary import Column, windowed
+from features.dictionary import windowed
 
 _LINES = ("orders",)
 _BOTH = ("orders", "products")

@@ -8,6 +8,7 @@ Tables      one row a (customer_id, origin), in that order, with `outcome` 1 for
 """
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -45,11 +46,13 @@ class Evidence:
     test        customer_id, origin, outcome and one column of probabilities a candidate, for the test rows
     validation  one row a candidate: log loss, its difference to the best simpler one, the standard error of that
     pick        the candidate that the rule takes
+    one_column  the column that `one column` went by
     """
 
     test: pd.DataFrame
     validation: pd.DataFrame
     pick: str
+    one_column: str
 
 
 def splits(table: pd.DataFrame, horizon_days: int, seed: int) -> list[Split]:
@@ -85,7 +88,7 @@ def judge(table: pd.DataFrame, columns: Sequence[str], horizon_days: int, effort
             found.append(foretold.assign(**{name: m.predict(table[unseen]) for name, m in fitted.items()}))
     validation = _compare(pd.concat(validated))
     test = pd.concat(tested).sort_values(["origin", "customer_id"], kind="stable", ignore_index=True)
-    return Evidence(test, validation, _pick(validation))
+    return Evidence(test, validation, _pick(validation), fitted[ONE_COLUMN].columns[0])
 
 
 def random_split_auc(table: pd.DataFrame, columns: Sequence[str], seed: int) -> float:
@@ -126,8 +129,14 @@ def fit(name: str, table: pd.DataFrame, columns: Sequence[str], effort: str, see
     elif name == LOGISTIC:
         estimator = logistic.fit(table[list(columns)], outcome, subjects=subjects, seed=seed)
     else:
-        estimator = boosting.fit(table[list(columns)], outcome, subjects=subjects, effort=effort, seed=seed)
+        X = table[list(columns)]
+        estimator = boosting.fit(X, outcome, subjects=subjects, effort=effort, seed=seed, threads=_threads())
     return Churn(name, estimator, tuple(columns))
+
+
+def _threads() -> int:
+    """As many as OMP_NUM_THREADS allows, else all; the result is the same for any number."""
+    return int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
 
 
 def _best_column(X: pd.DataFrame, outcome: np.ndarray) -> str:
@@ -179,7 +188,7 @@ class Churn:
         return self.estimator.predict(table[list(self.columns)])
 
     def interval(self, table: pd.DataFrame, level: float) -> tuple[np.ndarray, np.ndarray]:
-        """Low and high end of the probability, each of shape (n,): how far other customers in training would move it."""
+        """Low and high end of the probability, each (n,): how far other customers in training would move it."""
         return self.estimator.interval(table[list(self.columns)], level)
 
     def contributions(self, table: pd.DataFrame) -> pd.DataFrame:

@@ -101,6 +101,9 @@ class Logistic:
     def interval(self, X: pd.DataFrame, level: float) -> tuple[np.ndarray, np.ndarray]:
         """Low and high end of the probability, each of shape (n,), from the delete-a-group jackknife.
 
+        How far other subjects would have moved the fit, if the truth is as additive as the model: on simulated
+        customers 95 % intervals held the true probability in 90 % of cases then, in 63 to 80 % where it is not.
+
         Raises `ValueError` for a level outside (0, 1).
         """
         matrix = self._matrix(X)
@@ -151,7 +154,7 @@ def fit(X: pd.DataFrame, y: np.ndarray, subjects: Sequence | None = None, *, see
     without, eta, strength = bags(matrix, outcome, encoder.is_category, fold)
     with threadpool_limits(1):
         design, means = without[0].design, np.asarray(without[0].means)
-        whole = _line(design, means, _fit(design.transform(matrix) - means, outcome, strength))
+        whole = _line(design, means, _path(design.transform(matrix) - means, outcome, [strength])[0])
     out_of_fold = np.empty(len(y))
     out_of_fold[order] = eta
     return Logistic(encoder, whole, without, strength, out_of_fold)
@@ -177,19 +180,20 @@ def bags(
         spread = design.transform(matrix)
         means = spread.mean(axis=0)
         spread -= means
-        tried = [_without(spread, y, fold, strength) for strength in STRENGTHS]
-    best = int(np.argmin([log_losses(eta, y).mean() for _, eta in tried]))
-    parameters, eta = tried[best]
-    return tuple(_line(design, means, one) for one in parameters), eta, STRENGTHS[best]
+        parameters, eta = _each_left_out(spread, y, fold)
+    best = int(np.argmin([log_losses(line, y).mean() for line in eta]))
+    return tuple(_line(design, means, one) for one in parameters[best]), eta[best], STRENGTHS[best]
 
 
-def _without(
-    spread: np.ndarray, y: np.ndarray, fold: np.ndarray, strength: float
-) -> tuple[list[np.ndarray], np.ndarray]:
-    parameters = [_fit(spread[fold != k], y[fold != k], strength) for k in range(fold.max() + 1)]
-    eta = np.empty(len(y))
-    for k, (intercept, *coefficients) in enumerate(parameters):
-        eta[fold == k] = intercept + spread[fold == k] @ np.asarray(coefficients)
+def _each_left_out(spread: np.ndarray, y: np.ndarray, fold: np.ndarray) -> tuple[list[list[np.ndarray]], np.ndarray]:
+    """For each strength the parameters without each fold, and their log-odds for the rows left out."""
+    parameters: list[list[np.ndarray]] = [[] for _ in STRENGTHS]
+    eta = np.empty((len(STRENGTHS), len(y)))
+    for k in range(fold.max() + 1):
+        learn, out = fold != k, fold == k
+        for i, fitted in enumerate(_path(spread[learn], y[learn], STRENGTHS)):
+            parameters[i].append(fitted)
+            eta[i, out] = fitted[0] + spread[out] @ fitted[1:]
     return parameters, eta
 
 
@@ -198,7 +202,11 @@ def _line(design: Design, means: np.ndarray, parameters: np.ndarray) -> PlainLog
     return PlainLogistic(design, tuple(means.tolist()), tuple(coefficients), base)
 
 
-def _fit(spread: np.ndarray, y: np.ndarray, strength: float) -> np.ndarray:
-    """Intercept, then coefficients."""
-    fitted = LogisticRegression(C=strength, solver="newton-cholesky", max_iter=100).fit(spread, y)
-    return np.concatenate([fitted.intercept_, fitted.coef_[0]])
+def _path(spread: np.ndarray, y: np.ndarray, strengths: Sequence[float]) -> list[np.ndarray]:
+    """Intercept, then coefficients, for each strength; each fit starts from the one before it."""
+    model = LogisticRegression(solver="newton-cholesky", max_iter=100, warm_start=True)
+    found = []
+    for strength in strengths:
+        model.set_params(C=strength).fit(spread, y)
+        found.append(np.concatenate([model.intercept_, model.coef_[0]]))
+    return found

@@ -23,7 +23,7 @@ Line = WOELogistic | PlainLogistic
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TreeMember:
     """Boosters in bags; where there is one `refitted` on all rows, it predicts and the bags give the interval only."""
 

@@ -1,4 +1,4 @@
-"""Where runs and versions are kept: one SQLite file under `mlruns/`, or the tracking server that MLFLOW_TRACKING_URI names.
+"""Where runs and versions are kept: a SQLite file under `mlruns/`, or the server that MLFLOW_TRACKING_URI names.
 
 The file is created under a lock, in a temporary file renamed into place: several processes on an empty store, or a
 kill during its first migration, ruin it for good otherwise.

@@ -37,7 +37,25 @@ def events(
         stay = name in stays and not hashed
         tables[name] = table.table if stay else _kept(con, f"{mapping.name}_{name}", table.table, hashed, key)
     attributes = {name: kind for table in mapping.tables for name, kind in table.attributes.items()}
-    return Source(mapping.name, "events", con, tables, attributes, (), tuple(_assumes(mapping, read)))
+    return Source(
+        mapping.name,
+        "events",
+        con,
+        tables,
+        attributes,
+        assumes=tuple(_assumes(mapping, read)),
+        contract_end=_contract_end(mapping, attributes),
+    )
+
+
+def _contract_end(mapping: SourceMapping, attributes: Mapping[str, str]) -> str | None:
+    named = mapping.keys.get("contract_end")
+    if named is not None and attributes.get(named) != "date":
+        raise Refused(
+            f"{mapping.file.name}: contract_end must be a declared attribute of the kind date, but {named} is "
+            f"{attributes.get(named, 'not declared')}. Declare it under attributes of customers: {{{named}: date}}."
+        )
+    return named
 
 
 def _check_formats(mapping: SourceMapping) -> None:

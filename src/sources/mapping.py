@@ -112,7 +112,7 @@ _FLAT = {
     "attributes": dict,
     "units": dict,
 }
-_MAPPED = {"currency": str, "pseudonyms": dict, "tables": dict}
+_MAPPED = {"currency": str, "pseudonyms": dict, "tables": dict, "contract_end": str}
 SHAPES: Mapping[str, tuple[tuple[str, ...], Mapping[str, type]]] = {
     "complete_journey": ((), {}),
     "flat": (("outcome", "positive"), _FLAT),
