@@ -43,7 +43,7 @@ def retrain(
     """Train MODEL on a source as of a day, judge it, and register it; the first one that passes becomes champion."""
     from pipelines.retrain import retrain as run
 
-    asked = dict(_pair(text) for text in parameter or [])
+    asked = _asked(parameter or [])
     done = run(model, source, as_of, asked, _say)
     _show_retrained(done)
     if not done.champion:
@@ -186,11 +186,21 @@ def _say(line: str) -> None:
     err.print(f"{datetime.now(UTC):%H:%M:%S}  {line}", markup=False, soft_wrap=True)
 
 
-def _pair(text: str) -> tuple[str, str]:
-    name, sign, value = text.partition("=")
-    if not sign:
-        raise Refused(f"A parameter is given as NAME=VALUE, but this is {text!r}.")
-    return name, value
+def _asked(texts: list[str]) -> dict[str, str]:
+    """Name to value; raises `Refused` for what is no pair, is given twice, or has an option of its own."""
+    asked, wrong = {}, []
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign:
+            wrong.append(f"A parameter is given as NAME=VALUE, but this is {text!r}.")
+        elif name in ("source", "as_of"):
+            wrong.append(f"{name} is given as --{name.replace('_', '-')}, not with -p. Leave one of the two out.")
+        elif name in asked:
+            wrong.append(f"{name} is given twice, as {asked[name]!r} and {value!r}. Leave one of the two out.")
+        asked[name] = value
+    if wrong:
+        raise Refused("\n".join(wrong))
+    return asked
 
 
 def _print_frame(title: str, frame) -> None:

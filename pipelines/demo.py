@@ -36,7 +36,7 @@ def demo(say: Callable[[str], None]) -> pd.DataFrame:
     opened = open_source(SOURCE)
     check(opened.tables, opened.attributes)
     say("demo 2 of 4: who the customers are")
-    customers = _customers()
+    customers = _customers(say)
     say("demo 3 of 4: retrain churn")
     done = retrain("churn", SOURCE, AS_OF, {}, lambda line: say(f"  {line}"))
     say("demo 4 of 4: score every customer")
@@ -57,14 +57,14 @@ def demo(say: Callable[[str], None]) -> pd.DataFrame:
     return pd.DataFrame({"what": ROWS, "result": [str(result) for result in results]})
 
 
-def _customers() -> Path:
+def _customers(say: Callable[[str], None]) -> Path:
     """The page of `10_customers`; no model comes of it, so that it is no run."""
     notebook = root() / "notebooks" / "10_customers.ipynb"
     place = mlruns() / "notebooks"
     unfinished = place / ".unfinished"
     unfinished.mkdir(parents=True, exist_ok=True)
     executed = unfinished / f"{notebook.stem}-{SOURCE}-{AS_OF}.ipynb"
-    run_notebook(notebook, executed, complete(notebook, {"source": SOURCE, "as_of": AS_OF}))
+    run_notebook(notebook, executed, complete(notebook, {"source": SOURCE, "as_of": AS_OF}), say)
     for file in (executed, to_html(executed)):
         os.replace(file, place / file.name)
     shutil.rmtree(unfinished)

@@ -66,9 +66,12 @@ def complete(notebook: Path, asked: Mapping[str, object]) -> dict:
             values[name] = _within(name, _as_type(value, type(defaults[name])), limits.get(name))
         except ValueError as error:
             wrong.append(f"{name} {error}")
+    try:
+        day(values["as_of"], "as_of")
+    except Refused as error:
+        wrong.append(str(error))
     if wrong:
         raise Refused("\n".join([*wrong, f"It declares {', '.join(defaults)}. Nothing was run."]))
-    day(values["as_of"], "as_of")
     return values
 
 

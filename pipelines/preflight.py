@@ -11,6 +11,8 @@ from registry.fingerprint import code_digest, file_digest, run_key, table_finger
 from sources import open_source
 from training_table import plan, refuse_leaks, training_table
 
+CODE = Path(__file__).resolve().parents[1]  # the checkout that runs, whichever project CRM_HOME names
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -47,7 +49,8 @@ def preflight(model: str, parameters: Mapping, notebook: Path) -> Inputs:
             "tables": fingerprints,
             "features": features,
             "lock": lock,
-            "code": code_digest(root()),
+            "code": code_digest(CODE),
+            "notebook": file_digest(notebook),
         }
     )
     return Inputs(key, fingerprints, features, lock)

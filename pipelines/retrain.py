@@ -12,11 +12,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from contracts.errors import Refused
-from contracts.places import mlruns, root
+from contracts.places import mlruns
 from pipelines.parameters import complete, for_source, notebook_of
-from pipelines.preflight import preflight
+from pipelines.preflight import CODE, preflight
 from pipelines.report import to_html
-from pipelines.run_notebook import run_notebook
+from pipelines.run_notebook import NotebookFailed, run_notebook
 
 
 class Busy(Exception):
@@ -64,16 +64,21 @@ def retrain(model: str, source: str, as_of: str, asked: Mapping[str, object], sa
             raise
         except BaseException as error:
             runs.finish(run_id, "FAILED", str(error)[:400])
+            say(f"run {run_id} is closed as FAILED; what it executed of the notebook is among its artifacts")
             raise
 
 
 def _run(model, notebook, parameters, inputs, run_id, say) -> Retrained:
+    from registry import runs
+
     stage = mlruns() / "stage" / f"{model}-{run_id}"
     stage.mkdir(parents=True)
     name = f"{notebook.stem}-{parameters['source']}-{parameters['as_of']}"
     executed = stage / f"{name}.ipynb"
-    say(f"2/5 running {notebook.name}")
     try:
+        runs.log_parameters(run_id, parameters)
+        runs.log_datasets(run_id, inputs.fingerprints, parameters["source"])
+        say(f"2/5 running {notebook.name}")
         return _staged(model, notebook, parameters, inputs, run_id, say, executed)
     finally:
         shutil.rmtree(stage)
@@ -84,12 +89,13 @@ def _staged(model, notebook, parameters, inputs, run_id, say, executed) -> Retra
 
     stage = executed.parent
     try:
-        run_notebook(notebook, executed, parameters, stage)
+        run_notebook(notebook, executed, parameters, say, stage)
     finally:
         kept = _keep(executed, run_id) if executed.exists() else []
+    if not (stage / "record.json").exists():
+        raise NotebookFailed(f"{notebook.name} handed in no record. Call registry.record.hand_in in its last cell.")
+    kept = [_publish(file) for file in kept]
     say("3/5 logging the run")
-    runs.log_parameters(run_id, parameters)
-    runs.log_datasets(run_id, inputs.fingerprints, parameters["source"])
     found = runs.log(run_id, stage)
     say("4/5 registering the model")
     tags = {
@@ -111,7 +117,8 @@ def _point(version, passed: bool) -> bool:
     """The new version is the challenger, and the champion if it passed and there is none; whether it is."""
     from registry import versions
 
-    present = versions.holder(version.model, versions.CHAMPION)
+    alias = versions.alias_of(version.model, versions.CHAMPION, version.source)
+    present = versions.holder(version.model, alias)
     try:
         versions.point(version, versions.CHALLENGER)
         if passed and present is None:
@@ -123,20 +130,23 @@ def _point(version, passed: bool) -> bool:
 
 
 def _keep(executed: Path, run_id: str) -> list[Path]:
-    """The executed notebook and its HTML, as artifacts of the run and under mlruns/notebooks."""
+    """The executed notebook and its HTML, as artifacts of the run, however it ended."""
     from registry import runs
 
-    html = to_html(executed)
+    files = [executed, to_html(executed)]
+    for file in files:
+        runs.log_file(run_id, file, "notebook")
+    return files
+
+
+def _publish(file: Path) -> Path:
+    """A file of a run that went well under mlruns/notebooks, in place of an earlier one of its name."""
     place = mlruns() / "notebooks"
     place.mkdir(parents=True, exist_ok=True)
-    kept = []
-    for file in (executed, html):
-        runs.log_file(run_id, file, "notebook")
-        temporary = place / f".{file.name}.tmp"
-        shutil.copyfile(file, temporary)
-        os.replace(temporary, place / file.name)
-        kept.append(place / file.name)
-    return kept
+    temporary = place / f".{file.name}.tmp"
+    shutil.copyfile(file, temporary)
+    os.replace(temporary, place / file.name)
+    return place / file.name
 
 
 def _sweep(model: str) -> list[str]:
@@ -149,7 +159,7 @@ def _sweep(model: str) -> list[str]:
 
 def _tags(notebook, inputs, parameters) -> dict[str, str]:
     commit = subprocess.run(
-        ["git", "-C", str(root()), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+        ["git", "-C", str(CODE), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
         capture_output=True,
         text=True,
         check=False,

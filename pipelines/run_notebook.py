@@ -1,11 +1,13 @@
 """Execute a copy of a notebook: the executed copy, outputs and all, is the record of the run."""
 
+import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from contracts.errors import Refused
+from contracts.places import mlruns
 
 REFUSALS = {"Refused", "BrokenContract"}
 
@@ -14,9 +16,12 @@ class NotebookFailed(RuntimeError):
     """A cell raised; the message names the cell and the error, and the executed copy is kept."""
 
 
-def run_notebook(notebook: Path, executed: Path, parameters: Mapping, stage: Path | None = None) -> None:
+def run_notebook(
+    notebook: Path, executed: Path, parameters: Mapping, say: Callable[[str], None], stage: Path | None = None
+) -> None:
     """Run `notebook` with `parameters` into `executed`, which is kept whatever happens.
 
+    `say` hears of each section, how far it is and, where the notebook was run before, how long the rest took then.
     `stage` is where the notebook hands in its record. Raises `Refused` when a cell refused its input,
     `NotebookFailed` when one raised anything else.
     """
@@ -32,18 +37,70 @@ def run_notebook(notebook: Path, executed: Path, parameters: Mapping, stage: Pat
             kernel_name="python3",
             language="python",
             cwd=str(notebook.parent),
-            progress_bar=sys.stderr.isatty(),
+            progress_bar=False,
             config=_encrypted(),
+            engine_name=_engine(),
+            tell=_Progress(notebook, say),
         )
     except papermill.PapermillExecutionError as error:
         where = f"{notebook.name}, cell {error.cell_index + 1}{_heading(executed, error.cell_index)}"
         if error.ename in REFUSALS:
             raise Refused(f"{error.evalue}\n({where})") from None
-        raise NotebookFailed(
-            f"{where}: {error.ename}: {error.evalue}\nExecuted as far as it came: {executed}"
-        ) from None
+        said = str(error.evalue).partition("\n")[0]
+        raise NotebookFailed(f"{where}: {error.ename}: {said}") from None
     finally:
         os.environ.pop("CRM_STAGE", None)
+
+
+class _Progress:
+    """Says which section of a notebook begins, and how long the rest took the last time."""
+
+    def __init__(self, notebook: Path, say: Callable[[str], None]):
+        self.say, self.headings, self.section = say, [], ""
+        for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+            lines = "".join(cell["source"]).splitlines() if cell["cell_type"] == "markdown" else []
+            self.section = next((line.lstrip("# ") for line in lines if line.startswith("#")), self.section)
+            self.headings.append((cell["id"], self.section))
+        self.section, self.before = "", _last_durations(notebook)
+
+    def __call__(self, cell_id: str) -> None:
+        """A cell begins; only the first of a section is told."""
+        place = [known for known, _ in self.headings].index(cell_id) if cell_id in dict(self.headings) else None
+        if place is None or self.headings[place][1] == self.section:
+            return
+        self.section = self.headings[place][1]
+        left = sum(self.before.get(known, 0) for known, _ in self.headings[place:])
+        rest = f", about {left:.0f} s left" if self.before else ""
+        self.say(f"    cell {place + 1} of {len(self.headings)}{rest}: {self.section}")
+
+
+def _last_durations(notebook: Path) -> dict[str, float]:
+    """Seconds of each cell when the notebook was last executed here; empty when it never was."""
+    pages = sorted((mlruns() / "notebooks").glob(f"{notebook.stem}-*.ipynb"), key=lambda page: page.stat().st_mtime)
+    if not pages:
+        return {}
+    cells = json.loads(pages[-1].read_text(encoding="utf-8"))["cells"]
+    return {cell["id"]: cell["metadata"].get("papermill", {}).get("duration") or 0 for cell in cells}
+
+
+def _engine() -> str:
+    """papermill's own engine, which also tells of each cell that begins."""
+    from papermill.engines import NBClientEngine, papermill_engines
+
+    class Telling(NBClientEngine):
+        @classmethod
+        def execute_managed_notebook(cls, nb_man, kernel_name, tell, **options):
+            begin = nb_man.cell_start
+
+            def told(cell, *place, **options):
+                tell(cell.get("id"))
+                begin(cell, *place, **options)
+
+            nb_man.cell_start = told
+            return super().execute_managed_notebook(nb_man, kernel_name, **options)
+
+    papermill_engines.register("telling", Telling)
+    return "telling"
 
 
 def _papermill():

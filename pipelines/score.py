@@ -45,7 +45,7 @@ def score(model: str, source_name: str, as_of: str, say: Callable[[str], None]) 
     check(source.tables, source.attributes)
     with tempfile.TemporaryDirectory() as folder:
         say("2/4 fetching the champion, by its sha256")
-        version = fetch(model, Path(folder))
+        version = fetch(model, source_name, Path(folder))
         champion = churn.load(Path(folder))
     about = champion.about
     _refuse_other_features(champion, source, version)
@@ -60,9 +60,9 @@ def score(model: str, source_name: str, as_of: str, say: Callable[[str], None]) 
     say(f"4/4 scoring {len(table):,} customers")
     rows = _score_rows(champion, table)
     written = {"model": model, "version": version.number, "run_id": version.key}
-    path = write_scores(rows, origin, about["horizon_days"], written, data() / "scores")
+    path = write_scores(rows, source_name, origin, about["horizon_days"], written, data() / "scores")
     plan = contact_plan(rows, Offer(**about["offer"]))
-    planned = write_table(plan, "contact_plan", origin, written, data() / "decisions")
+    planned = write_table(plan, source_name, origin, written, data() / "decisions")
     return Scored(path, len(rows), version, planned, int((plan.action == CONTACT).sum()))
 
 

@@ -24,24 +24,27 @@ def lapsed(spine: Table, orders: Table, study: Study) -> Table:
         sales.day >= spine.origin,
         sales.day < spine.origin + ibis.interval(days=study.horizon_days),
     ]
-    came_back = spine.semi_join(sales, in_horizon).mutate(came_back=True)
+    came_back = spine.semi_join(sales, in_horizon).select(*KEYS).mutate(found=True)
     return _flag(spine, came_back, found=0)
 
 
 def contract_ended(spine: Table, customers: Table, end: str, study: Study) -> Table:
-    """Contractual churn: 1 for a contract whose end, the column `end`, lies in [origin, origin + horizon)."""
-    told = customers.filter(customers.known_at < study.as_of).select("customer_id", day=customers[end].cast("date"))
-    in_horizon = [
-        spine.customer_id == told.customer_id,
-        told.day >= spine.origin,
-        told.day < spine.origin + ibis.interval(days=study.horizon_days),
-    ]
-    return _flag(spine, spine.semi_join(told, in_horizon).mutate(came_back=True), found=1)
+    """Contractual churn: 1 for a contract whose end, the column `end`, lies in [origin, origin + horizon).
+
+    The latest row known before the horizon is over decides: a contract prolonged in time has not ended.
+    """
+    told = customers.filter(customers.known_at < study.as_of).select("customer_id", "known_at", day=customers[end])
+    over = spine.origin + ibis.interval(days=study.horizon_days)
+    seen = spine.mutate(over=over).join(told, ["customer_id"])
+    seen = seen.filter(seen.known_at < seen.over)
+    latest = seen.group_by([*KEYS, "over"]).agg(day=seen.day.cast("date").argmax(seen.known_at))
+    ended = latest.filter(latest.day >= latest.origin, latest.day < latest.over)
+    return _flag(spine, ended.select(*KEYS).mutate(found=True), found=1)
 
 
 def _flag(spine: Table, found_pairs: Table, found: int) -> Table:
     marked = spine.left_join(found_pairs, KEYS)
-    return marked.select(*KEYS, outcome=ibis.ifelse(marked.came_back.isnull(), 1 - found, found).cast("int8"))
+    return marked.select(*KEYS, outcome=ibis.ifelse(marked.found.isnull(), 1 - found, found).cast("int8"))
 
 
 def refuse_uncovered(orders: Table, study: Study) -> None:
@@ -60,6 +63,7 @@ def refuse_uncovered(orders: Table, study: Study) -> None:
         )
 
 
-def first_day(orders: Table) -> date:
-    """The day of the first order: no window of history may begin before it."""
-    return orders.aggregate(first=orders.ordered_at.min()).to_pyarrow()["first"][0].as_py().date()
+def first_day(orders: Table, study: Study) -> date:
+    """The day of the first order known before `as_of`: no window of history may begin before it."""
+    known = orders.filter(orders.known_at < study.as_of)
+    return known.aggregate(first=known.ordered_at.min()).to_pyarrow()["first"][0].as_py().date()

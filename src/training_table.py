@@ -25,7 +25,7 @@ def plan(
     study = Study.read(as_of, horizon_days, origins, spacing_days)
     if "orders" in tables:
         outcomes.refuse_uncovered(tables["orders"], study)
-        study = study.seen_from(outcomes.first_day(tables["orders"]), active_days)
+        study = study.seen_from(outcomes.first_day(tables["orders"], study), active_days)
     return study
 
 
@@ -91,11 +91,12 @@ def refuse_leaks(table: pd.DataFrame, bound: float, allowed: Collection[str]) ->
     A column that foretells the outcome so well was most likely written after it.
     """
     alone = single_column_auc(table)
-    suspects = alone[(alone > bound) & ~alone.index.isin(list(allowed))]
+    suspects = alone[(alone > bound) & ~alone.index.isin([name.strip() for name in allowed])]
     if len(suspects):
         listed = ", ".join(f"{name} ({value:.3f})" for name, value in suspects.items())
         raise Refused(
             f"No single column may rank the outcome with an AUC above {bound}, but {len(suspects)} of {len(alone)} do: "
-            f"{listed}. A column known only after the outcome does that: list it under known_afterwards of the source, "
-            f"or, if it was known at the origin, allow it with -p allowed_columns={','.join(suspects.index)}."
+            f"{listed}. A column known only after the outcome does that: list it under known_afterwards of the source "
+            f"instead of its attributes or, if it was known at the origin, allow it with "
+            f"-p allowed_columns={','.join(suspects.index)}."
         )

@@ -21,14 +21,16 @@ def band(score: np.ndarray, threshold: float, base_rate: float) -> np.ndarray:
     return np.select([score > threshold, score < min(base_rate / 2, threshold)], [HIGH, LOW], MIDDLE)
 
 
-def write_scores(rows: pd.DataFrame, as_of: date, horizon_days: int, version: Mapping, folder: Path) -> Path:
-    """Write `scores.parquet` below folder/model=.../as_of=.../, in the order of customer_id.
+def write_scores(
+    rows: pd.DataFrame, source: str, as_of: date, horizon_days: int, version: Mapping, folder: Path
+) -> Path:
+    """Write folder/model=.../as_of=.../`source`.parquet, in the order of customer_id.
 
     rows     customer_id, score, low, high, band, reason_1 .. reason_3
     version  model, version and run_id (the run's key: equal inputs give equal bytes), written into each row
     """
     table = rows.sort_values("customer_id", ignore_index=True).assign(valid_until=as_of + timedelta(days=horizon_days))
-    return write_table(table[COLUMNS], "scores", as_of, version, folder)
+    return write_table(table[COLUMNS], source, as_of, version, folder)
 
 
 def write_table(rows: pd.DataFrame, name: str, as_of: date, version: Mapping, folder: Path) -> Path:
@@ -51,7 +53,9 @@ def write_table(rows: pd.DataFrame, name: str, as_of: date, version: Mapping, fo
         os.replace(temporary, place / f"{name}.parquet")
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise WorldFailed(f"{name} could not be written to {place}: {error}. An older one is still there.") from error
+        raise WorldFailed(
+            f"{name}.parquet could not be written to {place}: {error}. An older one is still there."
+        ) from error
     return place / f"{name}.parquet"
 
 

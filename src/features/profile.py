@@ -19,7 +19,7 @@ def columns(attributes: Mapping[str, str]) -> tuple[Column, ...]:
     """One column for each declared attribute."""
     units = {"number": "count", "category": "category", "flag": "category", "date": "days"}
     return tuple(
-        Column(name, name.replace("_", " "), units[kind], "not told", ("customers",), name)
+        Column(name, name.replace("_", " "), units[kind], "not told", ("customers",), name.replace("_", " "))
         for name, kind in attributes.items()
     )
 

@@ -70,7 +70,7 @@ def dictionary(
         return column_dictionary(tables, told)
     units = {"number": "count", "category": "category", "flag": "category", "date": "category"}
     return {
-        name: Column(name, name.replace("_", " "), units[kind], "not told", ("given",), name)
+        name: Column(name, name.replace("_", " "), units[kind], "not told", ("given",), name.replace("_", " "))
         for name, kind in told.items()
     }
 

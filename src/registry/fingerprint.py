@@ -40,12 +40,12 @@ def file_digest(path: Path) -> str:
 
 
 def code_digest(root: Path) -> str:
-    """The sha256 over the project's own code: src, pipelines and notebooks."""
+    """The sha256 over the project's own code: src and pipelines below `root`."""
     files = sorted(
         p
-        for room in ("src", "pipelines", "notebooks")
+        for room in ("src", "pipelines")
         for p in (root / room).rglob("*")
-        if p.suffix in {".py", ".ipynb", ".yml"} and ".ipynb_checkpoints" not in p.parts
+        if p.suffix in {".py", ".yml"} and ".ipynb_checkpoints" not in p.parts
     )
     return digest({path.relative_to(root).as_posix(): file_digest(path) for path in files})
 

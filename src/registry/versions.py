@@ -4,6 +4,7 @@ A model is data, numbers and native booster files; its identity is the sha256 of
 of it is parsed. Nothing of the artifact's is executed, and no `mlflow.*.load_model` is called.
 """
 
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 
 @dataclass(frozen=True)
 class Version:
-    """One registered version: which model, its number, the run that made it, that run's key, its sha256 and as_of."""
+    """One registered version: model, number, the run that made it with its key, sha256, as_of and source."""
 
     model: str
     number: int
@@ -26,13 +27,14 @@ class Version:
     key: str
     sha256: str
     as_of: str
+    source: str
 
 
 def register(model: str, run_id: str, tags: Mapping[str, str], note: str) -> Version:
     """A new version from the run's `model/` folder, or the one that is there with the same content and key.
 
-    `tags` holds crm.key, crm.sha256 and crm.as_of. The stored files are read back first: raises `WorldFailed` when
-    they are not what was handed in.
+    `tags` holds crm.key, crm.sha256, crm.as_of and crm.source. The stored files are read back first: raises
+    `WorldFailed` when they are not what was handed in.
     """
     from mlflow.exceptions import MlflowException
 
@@ -69,8 +71,19 @@ def holder(model: str, alias: str) -> Version | None:
         return None
 
 
-def point(version: Version, alias: str) -> None:
+def alias_of(model: str, role: str, source: str) -> str:
+    """The alias of a role (champion, challenger) for a source: plain for the first one that the model was trained on.
+
+    Models of two sources cannot be compared, so that neither can take the other's place: a further source has
+    aliases of its own, such as `champion-telco`.
+    """
+    first = holder(model, CHALLENGER)  # every version registered first becomes challenger, so that it tells the source
+    return role if first is None or first.source == source else f"{role}-{re.sub(r'[^a-zA-Z0-9]', '_', source)}"
+
+
+def point(version: Version, role: str) -> None:
     """Move an alias, last of all; raises `Refused` when it would go back to a model of older data."""
+    alias = alias_of(version.model, role, version.source)
     present = holder(version.model, alias)
     if present and present.as_of > version.as_of:
         raise Refused(
@@ -80,16 +93,18 @@ def point(version: Version, alias: str) -> None:
     client().set_registered_model_alias(version.model, alias, str(version.number))
 
 
-def fetch(model: str, folder: Path) -> Version:
-    """The champion's files in `folder`, checked against the sha256 it was registered with.
+def fetch(model: str, source: str, folder: Path) -> Version:
+    """The files of the source's champion in `folder`, checked against the sha256 it was registered with.
 
-    Raises `Refused` when there is no champion, `WorldFailed` when its files are gone or are not those registered.
+    A source that has none is given the plain champion: the caller compares their features. Raises `Refused` when
+    there is no champion, `WorldFailed` when its files are gone or are not those registered.
     """
-    champion = holder(model, CHAMPION) if exists() else None
+    own = holder(model, alias_of(model, CHAMPION, source)) if exists() else None
+    champion = own or (holder(model, CHAMPION) if exists() else None)
     if champion is None:
         raise Refused(f"{model} has no champion to score with. Run `crm retrain {model}` first.")
-    source = client().get_model_version(model, str(champion.number)).source
-    _download(source, folder, champion.sha256)
+    stored = client().get_model_version(model, str(champion.number)).source
+    _download(stored, folder, champion.sha256)
     return champion
 
 
@@ -123,4 +138,5 @@ def _read(version) -> Version:
         tags.get("crm.key", ""),
         tags.get("crm.sha256", ""),
         tags.get("crm.as_of", ""),
+        tags.get("crm.source", ""),
     )
