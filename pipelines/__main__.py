@@ -216,7 +216,7 @@ def _show_retrained(done) -> None:
     value, low, high = done.metrics["test/auc"]
     out.print(f"{done.model} version {done.version}: AUC {value:.3f} ({low:.3f} to {high:.3f})")
     out.print(done.verdict, soft_wrap=True)
-    out.print("It is the champion." if done.champion else "The champion stays; this one is the challenger.")
+    out.print(done.standing, soft_wrap=True)
     out.print(f"notebook {done.html}\nrun      {done.run_id}", soft_wrap=True)
 
 

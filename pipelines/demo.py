@@ -48,13 +48,17 @@ def demo(say: Callable[[str], None]) -> pd.DataFrame:
         f"{value:.3f} ({low:.3f} to {high:.3f})",
         f"{naive[0]:.3f} ({naive[1]:.3f} to {naive[2]:.3f})",
         done.verdict,
-        customers,
-        done.html,
-        f"{scored.path} ({scored.rows:,} customers)",
-        f"{scored.plan} ({scored.contacts:,} contacts)",
+        _shown(customers),
+        _shown(done.html),
+        f"{_shown(scored.path)} ({scored.rows:,} customers)",
+        f"{_shown(scored.plan)} ({scored.contacts:,} contacts)",
         f"{done.run_id} (make ui)",
     ]
     return pd.DataFrame({"what": ROWS, "result": [str(result) for result in results]})
+
+
+def _shown(path: Path) -> Path:
+    return path.relative_to(root())
 
 
 def _customers(say: Callable[[str], None]) -> Path:

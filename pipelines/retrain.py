@@ -29,11 +29,15 @@ class Stopped(BaseException):
 
 @dataclass(frozen=True)
 class Retrained:
-    """How a retraining ended: the version, whether it is the champion, the evidence, and where to look."""
+    """How a retraining ended: the version, whether it is the champion, the evidence, and where to look.
+
+    standing  champion, challenger or neither, in a sentence
+    """
 
     model: str
     version: int
     champion: bool
+    standing: str
     verdict: str
     metrics: Mapping[str, tuple[float, float, float]]
     run_id: str
@@ -107,14 +111,14 @@ def _staged(model, notebook, parameters, inputs, run_id, say, executed) -> Retra
     version = versions.register(model, run_id, tags, found["verdict"])
     runs.tag(run_id, {"crm.version": str(version.number)})
     say("5/5 pointing the aliases")
-    champion = _point(version, found["passed"])
+    champion, standing = _point(version, found["passed"])
     runs.finish(run_id, "FINISHED")
     metrics = {key: tuple(value) for key, value in found["metrics"].items()}
-    return Retrained(model, version.number, champion, found["verdict"], metrics, run_id, *kept)
+    return Retrained(model, version.number, champion, standing, found["verdict"], metrics, run_id, *kept)
 
 
-def _point(version, passed: bool) -> bool:
-    """The new version is the challenger, and the champion if it passed and there is none; whether it is."""
+def _point(version, passed: bool) -> tuple[bool, str]:
+    """The new version is the challenger, and the champion if it passed and there is none; whether it is, in words."""
     from registry import versions
 
     alias = versions.alias_of(version.model, versions.CHAMPION, version.source)
@@ -123,10 +127,14 @@ def _point(version, passed: bool) -> bool:
         versions.point(version, versions.CHALLENGER)
         if passed and present is None:
             versions.point(version, versions.CHAMPION)
-            return True
-    except Refused:
-        return False  # a model of later data holds the alias
-    return present is not None and present.number == version.number
+            present = version
+    except Refused as error:
+        return False, f"It takes no alias. {error}"
+    if present is None:
+        return False, "There is no champion, since none has passed; this one is the challenger."
+    if present.number == version.number:
+        return True, "It is the champion."
+    return False, f"The champion stays, version {present.number}; this one is the challenger."
 
 
 def _keep(executed: Path, run_id: str) -> list[Path]:
@@ -200,4 +208,4 @@ class _stoppable:
 
     @staticmethod
     def _stop(*_):
-        raise Stopped("stopped on request")
+        raise Stopped("on request (SIGTERM). The run is closed as KILLED.")

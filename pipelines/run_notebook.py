@@ -10,6 +10,7 @@ from contracts.errors import Refused
 from contracts.places import mlruns
 
 REFUSALS = {"Refused", "BrokenContract"}
+ADDED = {"injected-parameters", "papermill-error-cell-tag"}  # papermill's cells, which the notebook has not
 
 
 class NotebookFailed(RuntimeError):
@@ -43,7 +44,7 @@ def run_notebook(
             tell=_Progress(notebook, say),
         )
     except papermill.PapermillExecutionError as error:
-        where = f"{notebook.name}, cell {error.cell_index + 1}{_heading(executed, error.cell_index)}"
+        where = f"{notebook.name}, {_failed_cell(executed)}"
         if error.ename in REFUSALS:
             raise Refused(f"{error.evalue}\n({where})") from None
         said = str(error.evalue).partition("\n")[0]
@@ -117,11 +118,14 @@ def _encrypted():
     return Config({"KernelManager": {"transport_encryption": "required"}})
 
 
-def _heading(executed: Path, index: int) -> str:
-    """The heading that a cell stands under, as a reader would name it."""
+def _failed_cell(executed: Path) -> str:
+    """The cell that raised, by its number in the notebook as it was written and the heading it stands under."""
     import nbformat
 
-    for cell in reversed(nbformat.read(executed, as_version=4).cells[:index]):
+    cells = nbformat.read(executed, as_version=4).cells
+    own = [cell for cell in cells if not ADDED & set(cell.metadata.get("tags", []))]
+    failed = next(k for k, cell in enumerate(own) if any(o.output_type == "error" for o in cell.get("outputs", [])))
+    for cell in reversed(own[:failed]):
         if cell.cell_type == "markdown" and cell.source.startswith("#"):
-            return f" under {cell.source.splitlines()[0].lstrip('# ')!r}"
-    return ""
+            return f"cell {failed + 1} under {cell.source.splitlines()[0].lstrip('# ')!r}"
+    return f"cell {failed + 1}"

@@ -137,20 +137,24 @@ def trained(factory: pytest.TempPathFactory) -> Path:
 
 
 def copy(home: Path, to: Path) -> Path:
-    """A copy of a project that may be changed: MLflow keeps absolute places, which move with it."""
-    shutil.copytree(home, to)
+    """A copy of a project that may be changed."""
+    copy_store(home, to)
     shop_file = to / "data" / "sources" / "shop.yml"
     shop_file.write_text(shop_file.read_text().replace(str(home), str(to)))
-    database = to / "mlruns" / "mlflow.db"
-    if database.exists():
-        with contextlib.closing(sqlite3.connect(database)) as store, store:
-            for table, column in (
-                ("experiments", "artifact_location"),
-                ("runs", "artifact_uri"),
-                ("model_versions", "source"),
-                ("model_versions", "storage_location"),
-            ):
-                store.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(home), str(to)))
+    return to
+
+
+def copy_store(home: Path, to: Path) -> Path:
+    """A copy of a project's files and store: MLflow keeps absolute places, which move with it."""
+    shutil.copytree(home, to)
+    with contextlib.closing(sqlite3.connect(to / "mlruns" / "mlflow.db")) as store, store:
+        for table, column in (
+            ("experiments", "artifact_location"),
+            ("runs", "artifact_uri"),
+            ("model_versions", "source"),
+            ("model_versions", "storage_location"),
+        ):
+            store.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(home), str(to)))
     return to
 
 

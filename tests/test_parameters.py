@@ -241,7 +241,7 @@ def test_false_is_false(tmp_path):
     assert complete(file, {**ASKED, "quick": "true"})["quick"] is True
 
 
-@pytest.mark.parametrize("line", ["effort = origins * 2", "effort: str = \\\"fast\\\"", "import os", "a = b = 1"])
+@pytest.mark.parametrize("line", ["effort = origins * 2", 'effort: str = \\"fast\\"', "import os", "a = b = 1"])
 def test_a_parameters_cell_holds_literals_only(tmp_path, line):
     with pytest.raises(Refused, match="must hold only lines `name = literal`, but line 7 is"):
         declared(with_parameters(tmp_path, line))

@@ -53,7 +53,8 @@ def test_a_run_says_what_it_was_made_of_and_what_it_found(trained):
     for name in ("test/auc", "test/ece", "test/pr_auc", "naive/auc", "logistic/auc", "test/auc_gain_over_naive"):
         assert metrics[f"{name}/low"] <= metrics[name] <= metrics[f"{name}/high"]
     assert 0.75 < metrics["test/auc"] < 0.95 and metrics["naive/auc"] < metrics["test/auc"]
-    assert (params["source"], params["as_of"], params["effort"], params["origins"]) == ("shop", "2023-12-03", "fast", "4")
+    asked = {"source": "shop", "as_of": "2023-12-03", "effort": "fast", "origins": "4"}
+    assert {name: params[name] for name in asked} == asked
     assert params["horizon_days"] == "28" and tags["crm.test_origin"] == "2023-11-05"
     assert tags["mlflow.note.content"].startswith("Passes: ") and tags["crm.passed"] == "1"
     assert all(tags[f"crm.{name}"] for name in ("key", "commit", "lock", "features", "sha256", "owner"))
@@ -92,7 +93,7 @@ def test_a_run_keeps_its_notebook_its_page_and_a_model_of_data_only(trained):
 def test_the_first_that_passes_is_registered_whole_and_is_the_champion(trained):
     (version,) = versions(trained)
     (run,) = homes.runs(trained)
-    assert version.run_id == run.info.run_id and run.data.tags["crm.version"] == version.version
+    assert version.run_id == run.info.run_id and run.data.tags["crm.version"] == str(version.version)
     assert version.tags["crm.complete"] == "1" and version.tags["crm.sha256"] == run.data.tags["crm.sha256"]
     assert (version.tags["crm.key"], version.tags["crm.as_of"]) == (run.data.tags["crm.key"], "2023-12-03")
     assert aliases(trained) == {"champion": 1, "challenger": 1}
@@ -133,7 +134,8 @@ def test_the_same_again_adds_no_version(trained, tmp_path):
 
 def test_another_process_elsewhere_makes_the_same_model_and_scores(trained, tmp_path):
     """Another hash seed, time zone, locale, number of threads, folder and process."""
-    away = {"PYTHONHASHSEED": "5", "TZ": "Asia/Tokyo", "LC_ALL": "C", "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"}
+    away = {"PYTHONHASHSEED": "5", "TZ": "Asia/Tokyo", "LC_ALL": "C"}
+    away |= {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"}
     other = homes.make(tmp_path / "another home")
     ended = homes.run(other, *RETRAIN, homes.AS_OF, *homes.FAST, **away)
     assert ended.code == 0, ended.err
@@ -172,12 +174,12 @@ def test_later_data_make_a_challenger_and_earlier_data_neither(tmp_path):
     home = homes.make(tmp_path / "home", homes.QUICK)
     assert homes.crm(home, *RETRAIN, homes.AS_OF, "-p", "origins=2").code == 0
     later = homes.crm(home, *RETRAIN, homes.LATER, "-p", "origins=2")
-    assert later.code == 3 and "The champion stays; this one is the challenger." in later.out
+    assert later.code == 3 and "The champion stays, version 1; this one is the challenger." in later.out
     assert aliases(home) == {"champion": 1, "challenger": 2}
     earlier = homes.crm(home, *RETRAIN, homes.EARLIER, "-p", "origins=2")
     assert earlier.code == 3 and len(versions(home)) == 3
     assert aliases(home) == {"champion": 1, "challenger": 2}
-    assert "this one is the challenger" not in earlier.out
+    assert "It takes no alias. churn: the challenger is version 2 as of 2023-12-10" in earlier.out
 
 
 def test_one_that_does_not_pass_is_registered_but_not_promoted(tmp_path):
@@ -231,7 +233,8 @@ def test_a_run_that_is_asked_to_stop_is_closed(tmp_path):
     assert busy.code == 4 and busy.err.splitlines()[-1].startswith("busy: Another process is retraining churn")
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 143 and "Traceback" not in err and "stopped: stopped on request" in err
+    assert process.returncode == 143 and err.splitlines()[-1].startswith("stopped: on request")
+    assert "pipelines/retrain.py" not in err  # the kernel tells of its own end, we show no traceback
     (run,) = homes.runs(home)
     assert run.info.status == "KILLED" and "notebook/20_churn-shop-2023-12-03.ipynb" in artifacts(home, run)[0]
     assert homes.client(home).search_registered_models() == []

@@ -1,0 +1,252 @@
+"""Fingerprints, versions and aliases: what identifies a table or a model, and what may never be handed out."""
+
+import shutil
+
+import homes
+import ibis
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts.errors import Refused, WorldFailed
+from registry import runs, versions
+from registry.fingerprint import code_digest, folder_digest, run_key, table_fingerprint
+
+ROWS = pd.DataFrame(
+    {
+        "customer_id": [1, 2, 3, 3],
+        "amount_cents": [100, 250, None, None],
+        "refund_cents": [0, 250, 7, 7],
+        "day": pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-03"]).astype("datetime64[us]"),
+        "vip": [True, False, True, True],
+    }
+).astype({"amount_cents": "Int64"})
+
+
+def fingerprint(rows: pd.DataFrame) -> str:
+    return table_fingerprint(ibis.duckdb.connect().create_table("t", rows))
+
+
+def changed(column, value, row=3):
+    rows = ROWS.copy()
+    rows.loc[row, column] = value
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("what", "rows"),
+    [
+        ("the last row's number", changed("refund_cents", 8)),
+        ("the last row's flag", changed("vip", False)),
+        ("a date by a day", changed("day", pd.Timestamp("2024-01-04"))),
+        ("a date by a microsecond", changed("day", pd.Timestamp("2024-01-03 00:00:00.000001"))),
+        ("all dates by a day", ROWS.assign(day=ROWS.day + pd.Timedelta(days=1))),
+        ("a null for a zero", changed("amount_cents", 0)),
+        ("a type", ROWS.astype({"refund_cents": "float64"})),
+        ("a narrower type", ROWS.astype({"refund_cents": "int32"})),
+        ("two columns' values", ROWS.assign(amount_cents=ROWS.refund_cents, refund_cents=ROWS.amount_cents)),
+        ("two columns' places", ROWS[["customer_id", "refund_cents", "amount_cents", "day", "vip"]]),
+        ("a column's name", ROWS.rename(columns={"vip": "VIP"})),
+        ("a row left out", ROWS.iloc[:3]),
+        ("an equal row more", pd.concat([ROWS, ROWS.iloc[3:]])),
+        ("two equal rows more", pd.concat([ROWS, ROWS.iloc[2:]])),
+        ("values of two rows swapped", ROWS.assign(refund_cents=[250, 0, 7, 7])),
+    ],
+)
+def test_a_fingerprint_sees(what, rows):
+    assert fingerprint(rows) != fingerprint(ROWS), what
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.permutations(range(4)))
+def test_a_fingerprint_does_not_see_the_order_of_rows(order):
+    assert fingerprint(ROWS.iloc[order]) == fingerprint(ROWS)
+
+
+def test_a_fingerprint_is_of_the_content_not_of_the_table_or_the_threads():
+    con = ibis.duckdb.connect(threads=2)
+    big = pd.concat([ROWS.assign(customer_id=k) for k in range(3000)])
+    con.create_table("another", big)
+    assert table_fingerprint(con.table("another")) == fingerprint(big)
+
+
+def test_an_empty_table_has_a_fingerprint():
+    assert fingerprint(ROWS.iloc[:0]) != fingerprint(ROWS.iloc[:0].drop(columns="vip"))
+
+
+def test_a_run_key_follows_from_all_that_goes_in_and_from_nothing_else():
+    inputs = {"parameters": {"a": 1, "b": 2}, "code": "x"}
+    assert run_key(inputs) == run_key({"code": "x", "parameters": {"b": 2, "a": 1}}) and len(run_key(inputs)) == 32
+    assert run_key({**inputs, "code": "y"}) != run_key(inputs) != run_key({**inputs, "parameters": {"a": 1, "b": 2.0}})
+
+
+def test_the_digest_of_the_code_sees_code_and_settings(tmp_path):
+    for file in ("src/models/churn.py", "pipelines/parameters.yml", "src/models/__pycache__/churn.pyc", "README.md"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text("one")
+    found = {}
+    for file in ("src/models/churn.py", "pipelines/parameters.yml", "src/models/__pycache__/churn.pyc", "README.md"):
+        before = code_digest(tmp_path)
+        (tmp_path / file).write_text("two")
+        found[file] = code_digest(tmp_path) != before
+    assert list(found.values()) == [True, True, False, False]
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """A project with an empty store: its first migration costs seconds."""
+    home = tmp_path_factory.mktemp("registry") / "template"
+    home.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CRM_HOME", str(home))
+        runs.finish(runs.start("churn", "the first", {}), "FINISHED")
+    return home
+
+
+@pytest.fixture
+def home(template, tmp_path, monkeypatch):
+    copied = homes.copy_store(template, tmp_path / "home")
+    monkeypatch.setenv("CRM_HOME", str(copied))
+    return copied
+
+
+def registered(home, as_of, content="{}", source="shop", key=None):
+    """A version whose model is one file with `content`."""
+    run_id = runs.start("churn", f"{as_of} {source}", {})
+    model = home / "made" / run_id / "model"
+    model.mkdir(parents=True)
+    (model / "model.json").write_text(content)
+    from registry.store import client
+
+    client().log_artifacts(run_id, str(model), "model")
+    runs.finish(run_id, "FINISHED")
+    tags = {"crm.key": key or as_of, "crm.sha256": folder_digest(model), "crm.as_of": as_of, "crm.source": source}
+    return versions.register("churn", run_id, tags, "Made for a test.")
+
+
+def stored(home, version):
+    return home / "mlruns" / "artifacts" / "churn" / version.run_id / "artifacts" / "model" / "model.json"
+
+
+def test_a_version_is_handed_out_as_it_was_registered(home, tmp_path):
+    version = registered(home, "2024-01-01", '{"a": 1}')
+    versions.point(version, versions.CHAMPION)
+    folder = tmp_path / "fetched"
+    assert versions.fetch("churn", "shop", folder) == version
+    assert (folder / "model.json").read_text() == '{"a": 1}' and folder_digest(folder) == version.sha256
+
+
+@pytest.mark.parametrize("harm", ["changed", "renamed", "removed", "added"])
+def test_a_version_whose_files_are_not_its_own_is_never_handed_out(home, tmp_path, harm):
+    version = registered(home, "2024-01-01")
+    versions.point(version, versions.CHAMPION)
+    file = stored(home, version)
+    {
+        "changed": lambda: file.write_text("[]"),
+        "renamed": lambda: file.rename(file.with_name("other.json")),
+        "removed": file.unlink,
+        "added": lambda: file.with_name("MLmodel").write_text("loader_module: os"),
+    }[harm]()
+    with pytest.raises(WorldFailed, match="Restore them, or retrain"):
+        versions.fetch("churn", "shop", tmp_path / "fetched")
+
+
+def test_an_alias_that_was_set_by_hand_on_what_is_no_version_hands_nothing_out(home, tmp_path):
+    version = registered(home, "2024-01-01")
+    store = homes.client(home)
+    store.create_model_version("churn", str(stored(home, version).parent))
+    store.set_registered_model_alias("churn", "champion", "2")
+    with pytest.raises(WorldFailed, match="Nothing of them was loaded"):
+        versions.fetch("churn", "shop", tmp_path / "fetched")
+
+
+def test_files_that_are_not_what_was_handed_in_are_not_registered(home):
+    run_id = runs.start("churn", "damaged", {})
+    model = home / "made" / "model"
+    model.mkdir(parents=True)
+    (model / "model.json").write_text("cut")
+    homes.client(home).log_artifacts(run_id, str(model), "model")
+    tags = {"crm.key": "k", "crm.sha256": "0" * 64, "crm.as_of": "2024-01-01", "crm.source": "shop"}
+    with pytest.raises(WorldFailed, match="must have the sha256 000000000000"):
+        versions.register("churn", run_id, tags, "")
+    assert versions.versions("churn") == []
+
+
+def test_the_same_content_and_key_are_one_version(home):
+    first = registered(home, "2024-01-01")
+    assert registered(home, "2024-01-01").number == first.number == 1
+    assert registered(home, "2024-01-01", key="another").number == 2
+    assert registered(home, "2024-01-01", content="[]").number == 3
+
+
+def test_an_alias_never_goes_back_to_older_data(home):
+    january, february = registered(home, "2024-01-01"), registered(home, "2024-02-01", "[1]")
+    versions.point(february, versions.CHAMPION)
+    with pytest.raises(
+        Refused, match="is version 2 as of 2024-02-01; version 1 knows only what was there before 2024-01"
+    ):
+        versions.point(january, versions.CHAMPION)
+    assert versions.holder("churn", versions.CHAMPION) == february
+    again = registered(home, "2024-02-01", "[2]")
+    versions.point(again, versions.CHAMPION)  # of the same day, it may
+    assert versions.holder("churn", versions.CHAMPION) == again
+
+
+def test_each_source_has_aliases_of_its_own(home, tmp_path):
+    shop, telco = registered(home, "2024-02-01"), registered(home, "2024-01-01", "[1]", source="telco")
+    for version in (shop, telco):
+        versions.point(version, versions.CHALLENGER)
+        versions.point(version, versions.CHAMPION)
+    assert versions.fetch("churn", "shop", tmp_path / "shop") == shop
+    assert versions.fetch("churn", "telco", tmp_path / "telco") == telco
+    assert versions.fetch("churn", "other", tmp_path / "other") == shop  # the caller compares the features
+
+
+def test_without_a_store_there_is_no_champion_and_asking_makes_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("CRM_HOME", str(tmp_path))
+    with pytest.raises(Refused, match="has no champion to score with"):
+        versions.fetch("churn", "shop", tmp_path / "fetched")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_of_a_process_that_is_gone_is_closed_and_others_are_left(home, monkeypatch):
+    gone = {"number": "0 1.00 1", "reused": f"{1} 1.00 1", "elsewhere": "1 1.00 1"}
+    started = {}
+    for name, owner in gone.items():
+        host = "another-machine" if name == "elsewhere" else runs.os.uname().nodename
+        monkeypatch.setattr(runs, "_owner", lambda owner=owner, host=host: f"{owner} {host}")
+        started[name] = runs.start("churn", name, {})
+    monkeypatch.undo()
+    monkeypatch.setenv("CRM_HOME", str(home))
+    started["mine"] = runs.start("churn", "mine", {})
+    assert len(runs.reap()) == 2 and runs.reap() == []
+    found = {name: homes.client(home).get_run(run_id).info.status for name, run_id in started.items()}
+    assert found == {"number": "KILLED", "reused": "KILLED", "elsewhere": "RUNNING", "mine": "RUNNING"}
+
+
+def test_a_store_that_cannot_be_opened_is_the_worlds_fault(tmp_path, monkeypatch):
+    monkeypatch.setenv("CRM_HOME", str(tmp_path))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "nosuch://host/db")
+    with pytest.raises(WorldFailed, match="The tracking store nosuch://host/db cannot be opened"):
+        runs.start("churn", "x", {})
+
+
+def test_a_creation_that_was_cut_leaves_no_store_and_the_next_one_makes_it(tmp_path, monkeypatch):
+    from registry import store
+
+    monkeypatch.setenv("CRM_HOME", str(tmp_path))
+
+    def cut(uri):
+        (tmp_path / "mlruns" / ".creating-1.db").write_text("half a migration")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_first_use", cut)
+        with pytest.raises(KeyboardInterrupt):
+            store.client()
+    assert not store.exists()
+    monkeypatch.setattr(store, "_first_use", lambda uri: shutil.copy("/dev/null", uri.removeprefix("sqlite:///")))
+    store.client()
+    assert sorted(p.name for p in (tmp_path / "mlruns").iterdir()) == [".store.lock", "mlflow.db"]
+    assert (tmp_path / "mlruns" / "mlflow.db").stat().st_mode & 0o077 == 0
