@@ -8,6 +8,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from contracts.errors import Refused
 from contracts.study import Study
 from features.as_of import spine_of
 from features.customer_table import column_dictionary, customer_table
@@ -133,6 +134,11 @@ def test_every_column_has_words_and_the_table_has_no_other():
     assert list(column_dictionary(tables, ATTRIBUTES)) == list(features_at(tables).columns.drop("origin"))
 
 
+def test_an_attribute_with_the_name_of_a_column_is_refused():
+    with pytest.raises(Refused, match="must not have the name of a column of features, but x does"):
+        column_dictionary(tables_of(BY_HAND), {"x": "number"})
+
+
 def test_the_hash_of_the_features_changes_with_them_and_with_nothing_else(monkeypatch):
     few, many = tables_of(BY_HAND[:2]), tables_of(BY_HAND)
     assert features_hash(few, ATTRIBUTES) == features_hash(many, ATTRIBUTES)
@@ -163,6 +169,7 @@ told = st.tuples(st.integers(1, 3), st.sampled_from(["Bern", "Zug"]), st.integer
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(
     st.lists(line, min_size=1, max_size=25),
@@ -179,6 +186,7 @@ def test_nothing_known_from_the_origin_on_can_change_a_feature(rows, contacts, r
     pd.testing.assert_frame_equal(found, known)
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(st.lists(line, min_size=2, max_size=20), st.randoms(use_true_random=False))
 def test_the_order_of_the_rows_changes_nothing(rows, random):

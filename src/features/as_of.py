@@ -23,15 +23,19 @@ def visible(events: Table, origin: date) -> Table:
     return events.filter(events.known_at < origin)
 
 
+def known(spine: Table, events: Table) -> Table:
+    """Each pair of the spine with the rows known before its origin."""
+    mine = [spine.customer_id == events.customer_id, events.known_at < spine.origin]
+    return spine.join(events, mine).drop("customer_id_right")
+
+
 def before(spine: Table, events: Table, happened: str) -> Table:
     """Each pair of the spine with the events known before its origin.
 
     Adds `age`: the whole days from the day in the column `happened` to the origin, 1 for the day before it.
     """
-    known = spine.join(events, [spine.customer_id == events.customer_id, events.known_at < spine.origin])
-    return known.mutate(age=known.origin.epoch_days() - known[happened].cast("date").epoch_days()).drop(
-        "customer_id_right"
-    )
+    seen = known(spine, events)
+    return seen.mutate(age=seen.origin.epoch_days() - seen[happened].cast("date").epoch_days())
 
 
 def beside(table: Table, *blocks: Table) -> Table:

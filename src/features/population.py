@@ -4,7 +4,7 @@ from datetime import date
 
 from ibis.expr.types import Table
 
-from features.as_of import KEYS, before, spine_of
+from features.as_of import KEYS, before, known, spine_of
 
 
 def buyers(orders: Table, origins: tuple[date, ...], window_days: int) -> Table:
@@ -20,7 +20,6 @@ def under_contract(customers: Table, origins: tuple[date, ...], end: str) -> Tab
     The latest row known at the origin decides; no end, or one to come, is a running contract.
     """
     told = customers.select("customer_id", "known_at", ended=customers[end].cast("date"))
-    spine = spine_of(customers, origins)
-    seen = spine.join(told, [spine.customer_id == told.customer_id, told.known_at < spine.origin])
+    seen = known(spine_of(customers, origins), told)
     latest = seen.group_by(*KEYS).agg(ended=seen.ended.argmax(seen.known_at))
     return latest.filter(latest.ended.isnull() | (latest.ended >= latest.origin)).select(*KEYS)

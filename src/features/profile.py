@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import ibis
 from ibis.expr.types import Table
 
-from features.as_of import KEYS
+from features.as_of import KEYS, known
 from features.dictionary import Column
 
 
@@ -27,7 +27,7 @@ def columns(attributes: Mapping[str, str]) -> tuple[Column, ...]:
 def profile(spine: Table, customers: Table, attributes: Mapping[str, str]) -> Table:
     """The declared attributes beside the keys; rows with the same known_at cannot be (contracts.tables)."""
     told = customers.select("customer_id", "known_at", *attributes)
-    seen = spine.join(told, [spine.customer_id == told.customer_id, told.known_at < spine.origin])
+    seen = known(spine, told)
     latest = ibis.row_number().over(group_by=list(KEYS), order_by=ibis.desc("known_at"))
     seen = seen.mutate(nth=latest).filter(lambda t: t.nth == 0)
     days = {

@@ -70,7 +70,7 @@ def splits(table: pd.DataFrame, horizon_days: int, seed: int) -> list[Split]:
     learn = (origin <= origin[before].max() - embargo).to_numpy()
     if not learn.any():  # a single training origin: half of its customers validate the other half
         half = grouped_folds(outcome[before], table.customer_id[before], 2, seed)
-        learn, validate = before.to_numpy(), before.to_numpy()
+        learn, validate = before.to_numpy(copy=True), before.to_numpy(copy=True)
         learn[before], validate[before] = half == 0, half == 1
     return [Split(learn, validate, test)]
 
