@@ -166,23 +166,34 @@ def _sweep(model: str) -> list[str]:
 
 
 def _tags(notebook, inputs, parameters) -> dict[str, str]:
-    commit = subprocess.run(
-        ["git", "-C", str(CODE), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.strip()
     return {
         "crm.key": inputs.key,
         "crm.as_of": parameters["as_of"],
         "crm.source": parameters["source"],
-        "crm.commit": commit or "no git",
+        "crm.commit": _commit(),
         "crm.lock": inputs.lock,
         "crm.features": inputs.features,
-        "mlflow.user": getpass.getuser(),
+        "mlflow.user": _user(),
         "mlflow.source.name": f"notebooks/{notebook.name}",
         "mlflow.source.type": "NOTEBOOK",
     }
+
+
+def _commit() -> str:
+    """The commit that the code is at, with -dirty when it differs; a machine without git has none."""
+    describe = ["git", "-C", str(CODE), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "no git"
+
+
+def _user() -> str:
+    """Who runs this; in a container the number may have no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def _lock(model: str):
