@@ -116,7 +116,7 @@ def ui(port: Annotated[int, typer.Option(help="On loopback only.")] = 5000):
     from registry.store import client, tracking_uri
 
     client()
-    out.print(f"http://127.0.0.1:{port}/?workflowType=machine_learning   (end with Ctrl-C)")
+    out.print(f"http://127.0.0.1:{port}/#/experiments?workflowType=machine_learning   (end with Ctrl-C)")
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     os.execv(
         sys.executable,

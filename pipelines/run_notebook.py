@@ -28,6 +28,8 @@ def run_notebook(
     """
     papermill = _papermill()
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # a kernel of the same name in the home folder must not be taken
+    # figures go into the notebook, whatever a user or a machine without a screen has set for matplotlib
+    backend = os.environ.pop("MPLBACKEND", None)
     if stage:
         os.environ["CRM_STAGE"] = str(stage)
     try:
@@ -51,6 +53,8 @@ def run_notebook(
         raise NotebookFailed(f"{where}: {error.ename}: {said}") from None
     finally:
         os.environ.pop("CRM_STAGE", None)
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
 
 
 class _Progress:

@@ -59,7 +59,7 @@ def test_who_lapsed_counted_by_hand():
 
 
 def test_each_origin_has_its_own_horizon():
-    orders = orders_of((1, "2024-04-20 09:00", None, 1), (1, "2024-06-04 09:00", None, 1))
+    orders = orders_of((1, "2024-04-20 09:00", None, 1), (1, "2024-06-03 00:00", None, 1))
     assert happened(lapsed(spine_at(orders, FIRST, LAST, TEST), orders, STUDY)) == {
         (1, FIRST): 0,
         (1, LAST): 1,

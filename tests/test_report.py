@@ -41,8 +41,9 @@ def test_a_page_has_a_title_the_argument_and_the_verdict(page):
 
 
 def test_a_page_shows_its_figures(page):
+    """Although MPLBACKEND is set to another backend for these tests, as on a machine without a screen."""
     widths = page.locator("img").evaluate_all("images => images.map(image => image.complete && image.naturalWidth)")
-    assert len(widths) == 5 and min(widths) > 300
+    assert len(widths) >= 5 and min(widths) > 300
 
 
 def test_a_page_shows_no_plumbing(page):
@@ -120,10 +121,10 @@ def test_the_ui_shows_the_run_and_its_metrics(chromium, ui):
     address, home, _ = ui
     (run,) = homes.runs(home)
     opened = chromium.new_page(viewport={"width": 1400, "height": 900})
-    opened.goto(f"{address}/?workflowType=machine_learning#/experiments/{run.info.experiment_id}")
+    opened.goto(f"{address}/#/experiments/{run.info.experiment_id}/runs?workflowType=machine_learning")
     opened.get_by_text(f"{homes.AS_OF} shop").first.wait_for(timeout=60_000)
     opened.goto(
-        f"{address}/?workflowType=machine_learning#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+        f"{address}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}?workflowType=machine_learning"
     )
     opened.get_by_text("test/auc", exact=True).first.wait_for(timeout=60_000)
     assert "Passes: " in opened.inner_text("body")
@@ -134,7 +135,7 @@ def test_the_ui_shows_the_run_and_its_metrics(chromium, ui):
 def test_the_ui_shows_the_version_and_its_aliases(chromium, ui):
     address, _, _ = ui
     opened = chromium.new_page(viewport={"width": 1400, "height": 900})
-    opened.goto(f"{address}/?workflowType=machine_learning#/models/churn")
+    opened.goto(f"{address}/#/models/churn?workflowType=machine_learning")
     opened.get_by_text("champion").first.wait_for(timeout=60_000)
     assert "challenger" in opened.inner_text("body") and "Version 1" in opened.inner_text("body")
     opened.close()
