@@ -206,9 +206,9 @@ def _asked(texts: list[str]) -> dict[str, str]:
 def _print_frame(title: str, frame) -> None:
     table = Table(title=title, title_justify="left")
     for column in frame.columns:
-        table.add_column(str(column), overflow="fold")
-    for row in frame.astype(str).itertuples(index=False):
-        table.add_row(*row)
+        table.add_column(str(column), overflow="fold", no_wrap=column == "run_id")
+    for row in frame.astype(object).where(frame.notna(), "").itertuples(index=False):
+        table.add_row(*map(str, row))
     out.print(table)
 
 

@@ -85,7 +85,7 @@ def _run(model, notebook, parameters, inputs, run_id, say) -> Retrained:
         say(f"2/5 running {notebook.name}")
         return _staged(model, notebook, parameters, inputs, run_id, say, executed)
     finally:
-        shutil.rmtree(stage)
+        shutil.rmtree(stage, ignore_errors=True)  # what is left is swept by the next start
 
 
 def _staged(model, notebook, parameters, inputs, run_id, say, executed) -> Retrained:
@@ -98,7 +98,6 @@ def _staged(model, notebook, parameters, inputs, run_id, say, executed) -> Retra
         kept = _keep(executed, run_id) if executed.exists() else []
     if not (stage / "record.json").exists():
         raise NotebookFailed(f"{notebook.name} handed in no record. Call registry.record.hand_in in its last cell.")
-    kept = [_publish(file) for file in kept]
     say("3/5 logging the run")
     found = runs.log(run_id, stage)
     say("4/5 registering the model")
@@ -113,6 +112,7 @@ def _staged(model, notebook, parameters, inputs, run_id, say, executed) -> Retra
     say("5/5 pointing the aliases")
     champion, standing = _point(version, found["passed"])
     runs.finish(run_id, "FINISHED")
+    kept = [_publish(file) for file in kept]
     metrics = {key: tuple(value) for key, value in found["metrics"].items()}
     return Retrained(model, version.number, champion, standing, found["verdict"], metrics, run_id, *kept)
 

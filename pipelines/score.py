@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from contracts.coverage import refuse_uncovered
 from contracts.errors import Refused
 from contracts.places import data
 from contracts.study import day
@@ -16,6 +17,7 @@ from features.dictionary import Column
 from features.subjects import features_hash, frame, population, subjects
 from models import churn
 from models.reasons import reasons
+from pipelines.parameters import notebook_of
 from registry.versions import Version, fetch
 from sources import open_source
 
@@ -36,10 +38,12 @@ class Scored:
 def score(model: str, source_name: str, as_of: str, say: Callable[[str], None]) -> Scored:
     """Write the score table of `model` for the customers of a source as known on `as_of`; `say` hears of each step.
 
-    Raises `Refused` when there is no champion, when its features are not those of this code and source, when a
-    contract is broken or when nobody is there to score; `WorldFailed` when the model's files are not those registered.
+    Raises `Refused` when there is no champion, when it knows more than that day did, when its features are not those
+    of this code and source, when a contract is broken, when the orders stop before, or when nobody is there to score;
+    `WorldFailed` when the model's files are not those registered.
     """
     origin = day(as_of, "as_of")
+    notebook_of(model)
     say("1/4 checking the source and its contracts")
     source = open_source(source_name)
     check(source.tables, source.attributes)
@@ -49,6 +53,15 @@ def score(model: str, source_name: str, as_of: str, say: Callable[[str], None]) 
         champion = churn.load(Path(folder))
     about = champion.about
     _refuse_other_features(champion, source, version)
+    if version.as_of > as_of:
+        raise Refused(
+            f"The champion, version {version.number}, knows what was there before {version.as_of}, and {as_of} is "
+            f"earlier: it would know the future. Score a day from {version.as_of} on."
+        )
+    if "orders" in source.tables:
+        refuse_uncovered(source.tables["orders"], origin, about["horizon_days"])
+    if version.source != source_name:
+        say(f"{source_name} has no champion of its own; this one was trained on {version.source}")
     say("3/4 building features")
     spine = population(source.tables, (origin,), about["active_days"], source.contract_end)
     table = frame(subjects(spine, source.tables, source.attributes, source.contract_end))

@@ -1,15 +1,14 @@
 """What happened after an origin. The only file that may look there; scoring may not import it.
 
-Grain: the pairs of a spine, each with `outcome`, 1 or 0. The tables are those visible on `as_of`; every origin of
-the spine lies at least one horizon before it, so that each outcome is complete.
+Grain: the pairs of a spine, each with `outcome`, 1 or 0, as it was known at the end of its own horizon. What reached us
+later counts at no origin: it has not reached us for the latest one, and all origins must be counted alike.
 """
 
-from datetime import date, timedelta
+from datetime import date
 
 import ibis
 from ibis.expr.types import Table
 
-from contracts.errors import Refused
 from contracts.study import Study
 
 KEYS = ["customer_id", "origin"]
@@ -18,11 +17,11 @@ KEYS = ["customer_id", "origin"]
 def lapsed(spine: Table, orders: Table, study: Study) -> Table:
     """Non-contractual churn: 1 for no purchase in [origin, origin + horizon). A return alone is no purchase."""
     sales = orders.filter(orders.amount_cents >= 0, orders.known_at < study.as_of)
-    sales = sales.select("customer_id", day=sales.ordered_at.date()).distinct()
+    sales = sales.select("customer_id", day=sales.ordered_at.date(), known=sales.known_at.date()).distinct()
     in_horizon = [
         spine.customer_id == sales.customer_id,
         sales.day >= spine.origin,
-        sales.day < spine.origin + ibis.interval(days=study.horizon_days),
+        sales.known < spine.origin + ibis.interval(days=study.horizon_days),
     ]
     came_back = spine.semi_join(sales, in_horizon).select(*KEYS).mutate(found=True)
     return _flag(spine, came_back, found=0)
@@ -45,22 +44,6 @@ def contract_ended(spine: Table, customers: Table, end: str, study: Study) -> Ta
 def _flag(spine: Table, found_pairs: Table, found: int) -> Table:
     marked = spine.left_join(found_pairs, KEYS)
     return marked.select(*KEYS, outcome=ibis.ifelse(marked.found.isnull(), 1 - found, found).cast("int8"))
-
-
-def refuse_uncovered(orders: Table, study: Study) -> None:
-    """Raises `Refused` when the orders stop so long before `as_of` that silence is the source's, not the customers'.
-
-    A quarter of the horizon without a single order, from anybody, is taken for missing data.
-    """
-    span = orders.filter(orders.known_at < study.as_of).aggregate(last=orders.ordered_at.max()).to_pyarrow()
-    last = span["last"][0].as_py()
-    patience = max(1, study.horizon_days // 4)
-    if last is None or last.date() < study.as_of - timedelta(days=patience):
-        found = "there are none" if last is None else f"the last is of {last.date()}"
-        raise Refused(
-            f"The outcome window {study.test_origin} to {study.as_of} must be covered by orders, but {found}. "
-            f"Choose an as_of at most {patience} days after the last order, or bring newer data."
-        )
 
 
 def first_day(orders: Table, study: Study) -> date:

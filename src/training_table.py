@@ -6,6 +6,7 @@ import pandas as pd
 from ibis.expr.types import Table
 
 import outcomes
+from contracts.coverage import refuse_uncovered
 from contracts.errors import Refused
 from contracts.study import Study
 from evaluation.ranking import auc
@@ -24,7 +25,7 @@ def plan(
     """
     study = Study.read(as_of, horizon_days, origins, spacing_days)
     if "orders" in tables:
-        outcomes.refuse_uncovered(tables["orders"], study)
+        refuse_uncovered(tables["orders"], study.as_of, horizon_days)
         study = study.seen_from(outcomes.first_day(tables["orders"], study), active_days)
     return study
 

@@ -258,3 +258,11 @@ def test_bands_by_hand():
     assert band(score, threshold=0.2, base_rate=0.2).tolist() == ["low", "middle", "middle", "middle", "high"]
     # acting pays below half the base rate already: nobody is low, or high and low at once
     assert band(score, threshold=0.05, base_rate=0.2).tolist() == ["middle", *["high"] * 4]
+
+
+def test_the_one_column_is_not_the_one_that_was_learnt_by_heart():
+    """A category with a level for every other row ranks its own rows best, and says nothing of others."""
+    draw = np.random.default_rng(3)
+    y = (draw.random(400) < 0.4).astype(float)
+    X = pd.DataFrame({"level": (np.arange(400) // 2).astype(str), "honest": y + draw.normal(0, 2, 400)})
+    assert churn._best_column(X, y, pd.Series(np.arange(400))) == "honest"

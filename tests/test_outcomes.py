@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 from drawing import draw
 
+from contracts.coverage import refuse_uncovered
 from contracts.errors import BrokenContract, Refused
 from contracts.study import Study
 from contracts.tables import check
 from features.population import buyers
 from features.subjects import frame
-from outcomes import contract_ended, first_day, lapsed, refuse_uncovered
+from outcomes import contract_ended, first_day, lapsed
 from training_table import feature_columns, plan, refuse_leaks, single_column_auc, training_table
 
 # four weeks of silence, tested on 3 June, trained on 6 May and 8 April
@@ -166,12 +167,10 @@ def test_orders_that_stop_long_before_as_of_are_refused(last, covered):
         (1, "2024-01-01 00:00", None, 1), (1, last, None, 1), (1, "2024-06-30 10:00", "2024-07-02 00:00", 1)
     )
     if covered:
-        refuse_uncovered(orders, STUDY)
+        refuse_uncovered(orders, STUDY.as_of, STUDY.horizon_days)
         return
-    with pytest.raises(
-        Refused, match="window 2024-06-03 to 2024-07-01 must be covered by orders, but the last is of 2024"
-    ):
-        refuse_uncovered(orders, STUDY)
+    with pytest.raises(Refused, match="must reach up to 2024-07-01, .*, but the last is of 2024-06-23"):
+        refuse_uncovered(orders, STUDY.as_of, STUDY.horizon_days)
 
 
 def test_a_source_without_an_order_by_then_is_refused():
@@ -254,3 +253,9 @@ def test_the_auc_of_a_column_by_hand():
     )
     assert single_column_auc(rows)["x"] == 0.75  # of four pairs, three are in order
     assert single_column_auc(rows.assign(x=-rows.x))["x"] == 0.75
+
+
+def test_a_late_order_counts_at_no_origin_so_that_all_are_alike():
+    """Placed within the horizon, known six days after it was over: the latest origin could not have known it."""
+    late = orders_of((1, "2024-04-20 09:00", None, 1), (1, "2024-05-30 09:00", "2024-06-05 09:00", 1))
+    assert happened(lapsed(spine_at(late, LAST), late, STUDY)) == {(1, LAST): 1}

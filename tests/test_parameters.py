@@ -92,7 +92,7 @@ def test_a_source_that_is_none(home, source):
 
 def test_an_as_of_beyond_the_data(home):
     said = retrain(home, as_of="2024-03-01")
-    assert "must be covered by orders, but the last is of 2024-01-01" in said
+    assert "The orders must reach up to 2024-03-01" in said
     assert "Choose an as_of at most 7 days after the last order" in said
 
 

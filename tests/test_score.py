@@ -183,10 +183,25 @@ def test_a_champion_of_other_features_is_refused(mine):
     assert "Retrain on shop" in ended.err and homes.digest(mine) == before
 
 
+def test_a_champion_may_not_know_the_future_of_the_day(mine):
+    code, _, err = homes.crm(mine, "score", "churn", "--source", "shop", "--as-of", "2023-10-01")
+    assert code == 2 and "it would know the future" in err
+
+
+def test_a_day_that_the_orders_do_not_reach_is_refused(mine):
+    code, _, err = homes.crm(mine, "score", "churn", "--source", "shop", "--as-of", "2024-01-20")
+    assert code == 2 and "The orders must reach up to 2024-01-20" in err
+
+
 def test_a_day_without_customers_is_refused(mine):
+    """Whoever only brought something back has not bought."""
+    file = mine / "data" / "shop" / "lines.csv"
+    lines = pd.read_csv(file)
+    lines.loc[lines.Date >= "2023-08-01", "Net"] *= -1
+    lines.to_csv(file, index=False)
     before = homes.digest(mine / "data")
-    ended = homes.crm(mine, *SCORE[:-1], "2022-06-01")
-    assert ended.code == 2 and "Nobody in shop bought in the 91 days before 2022-06-01" in ended.err
+    ended = homes.crm(mine, *SCORE)
+    assert ended.code == 2 and f"Nobody in shop bought in the 91 days before {homes.AS_OF}" in ended.err
     assert homes.digest(mine / "data") == before
 
 

@@ -6,11 +6,13 @@ import os
 import ibis
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 import sources
 from contracts import places
 from contracts.errors import BrokenContract, Refused
 from contracts.tables import check
+from pipelines.__main__ import app
 from sources import packaged
 from sources.given import open_given
 
@@ -214,3 +216,10 @@ def test_a_broken_flat_csv_tells_the_row(home):
     write_source(home, "mine", "{kind: flat, file: mine.csv, outcome: gone, positive: 1, attributes: {income: number}}")
     with pytest.raises(BrokenContract, match=r"income must be .* in 1 of 3 rows, first for customer 3 \(income lots\)"):
         sources.open_source("mine")
+
+
+@pytest.mark.parametrize("name", ["telco", "complete_journey"])
+def test_every_kind_of_source_is_described_on_the_command_line(name):
+    """A flat source has no dates to show."""
+    found = CliRunner().invoke(app, ["sources", "--describe", name])
+    assert found.exit_code == 0, found.output

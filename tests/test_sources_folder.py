@@ -272,7 +272,7 @@ def test_the_ten_lines_of_the_readme_are_read(shop):
     head = "Invoice,Client,Date,Article,Net\n"
     source = shop(yml=yml.replace("/data/shop", "files"), lines=head + "1,A1,2024-07-01,p1,12.50\n")
     check(source.tables)
-    assert rows(source, "orders", "ordered_at", "known_at") == [("2024-06-30 22:00:00", "2024-07-01 22:00:00")]
+    assert rows(source, "orders", "ordered_at", "known_at") == [("2024-07-01 00:00:00", "2024-07-02 00:00:00")]
 
 
 @settings(max_examples=50, deadline=None)
@@ -294,3 +294,10 @@ def test_the_end_of_a_contract_must_be_a_declared_date(shop):
     assert shop(yml=told + "contract_end: Ende\n", customers=customers).contract_end == "Ende"
     with pytest.raises(Refused, match="contract_end must be a declared attribute of the kind date, but age is number"):
         shop(yml=SHOP + "contract_end: age\n")
+
+
+def test_a_day_without_a_clock_stays_that_day_in_any_zone(shop):
+    """Berlin's midnight is 22:00 or 23:00 of the day before in UTC: an order of the origin's own day would be known."""
+    lines = LINES.replace("2024-07-01 09:00", "2024-07-01")
+    found = rows(shop(lines=lines), "orders", "ordered_at")
+    assert ("2024-07-01 00:00:00",) in found and not any(day.startswith("2024-06-30") for (day,) in found)

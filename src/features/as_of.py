@@ -38,6 +38,11 @@ def before(spine: Table, events: Table, happened: str) -> Table:
     return seen.mutate(age=seen.origin.epoch_days() - seen[happened].cast("date").epoch_days())
 
 
+def sales(orders: Table) -> Table:
+    """The order lines that are no returns: a return has a negative amount and is no purchase."""
+    return orders.filter(orders.amount_cents >= 0)
+
+
 def beside(table: Table, *blocks: Table) -> Table:
     """Left join of blocks on the keys: one row for each pair stays one row."""
     for block in blocks:

@@ -9,7 +9,7 @@ Errors  none of its own
 from ibis import _
 from ibis.expr.types import Table
 
-from features.as_of import KEYS, before, ratio, total
+from features.as_of import KEYS, before, ratio, sales, total
 from features.dictionary import windowed
 
 _LINES = ("orders",)
@@ -63,7 +63,7 @@ PRODUCT_COLUMNS = (
 
 def baskets(spine: Table, orders: Table) -> Table:
     """The columns of `COLUMNS` beside the keys."""
-    lines = orders.mutate(day=orders.ordered_at.date(), known_at=orders.known_at.date())
+    lines = sales(orders).mutate(day=orders.ordered_at.date(), known_at=orders.known_at.date())
     days = lines.group_by("customer_id", "day", "known_at", "product_id", "order_id", "store_id").agg(
         spend=total(_.amount_cents), discount=total(_.discount_cents), lines=_.count()
     )
@@ -92,7 +92,7 @@ def baskets(spine: Table, orders: Table) -> Table:
 
 def departments(spine: Table, orders: Table, products: Table) -> Table:
     """The columns of `PRODUCT_COLUMNS` beside the keys; a line whose product is not in the table counts nowhere."""
-    named = orders.join(products.select("product_id", "department"), "product_id")
+    named = sales(orders).join(products.select("product_id", "department"), "product_id")
     lines = named.mutate(day=named.ordered_at.date(), known_at=named.known_at.date())
     days = lines.group_by("customer_id", "day", "known_at", "department").agg(spend=total(_.amount_cents))
     seen = before(spine, days, "day").filter(_.age <= 90)

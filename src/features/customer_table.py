@@ -7,7 +7,7 @@ from ibis.expr.types import Table
 from contracts.errors import Refused
 from features import baskets, contacts, profile, purchases
 from features.as_of import KEYS, beside
-from features.dictionary import Column
+from features.dictionary import Column, declared
 
 
 def customer_table(spine: Table, tables: Mapping[str, Table], attributes: Mapping[str, str]) -> Table:
@@ -52,4 +52,4 @@ def _blocks(tables, attributes):
     if "responses" in has:
         yield lambda spine: contacts.responses(spine, tables["responses"]), contacts.RESPONSE_COLUMNS
     if "customers" in has and attributes:
-        yield lambda spine: profile.profile(spine, tables["customers"], attributes), profile.columns(attributes)
+        yield lambda spine: profile.profile(spine, tables["customers"], attributes), declared(attributes, "customers")

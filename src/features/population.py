@@ -4,13 +4,13 @@ from datetime import date
 
 from ibis.expr.types import Table
 
-from features.as_of import KEYS, before, known, spine_of
+from features.as_of import KEYS, before, known, sales, spine_of
 
 
 def buyers(orders: Table, origins: tuple[date, ...], window_days: int) -> Table:
     """The spine of those who bought in the `window_days` before each origin, as known at it."""
-    sales = orders.filter(orders.amount_cents >= 0).select("customer_id", "ordered_at", "known_at")
-    seen = before(spine_of(orders, origins), sales, "ordered_at")
+    sold = sales(orders).select("customer_id", "ordered_at", "known_at")
+    seen = before(spine_of(orders, origins), sold, "ordered_at")
     return seen.filter(seen.age <= window_days).select(*KEYS).distinct()
 
 

@@ -12,16 +12,6 @@ import ibis
 from ibis.expr.types import Table
 
 from features.as_of import KEYS, known
-from features.dictionary import Column
-
-
-def columns(attributes: Mapping[str, str]) -> tuple[Column, ...]:
-    """One column for each declared attribute."""
-    units = {"number": "count", "category": "category", "flag": "category", "date": "days"}
-    return tuple(
-        Column(name, name.replace("_", " "), units[kind], "not told", ("customers",), name.replace("_", " "))
-        for name, kind in attributes.items()
-    )
 
 
 def profile(spine: Table, customers: Table, attributes: Mapping[str, str]) -> Table:
@@ -30,9 +20,14 @@ def profile(spine: Table, customers: Table, attributes: Mapping[str, str]) -> Ta
     seen = known(spine, told)
     latest = ibis.row_number().over(group_by=list(KEYS), order_by=ibis.desc("known_at"))
     seen = seen.mutate(nth=latest).filter(lambda t: t.nth == 0)
+    return in_days(seen, attributes).select(*KEYS, *attributes)
+
+
+def in_days(rows: Table, attributes: Mapping[str, str]) -> Table:
+    """Each declared date as its whole days before the row's origin; negative for one to come."""
     days = {
-        name: seen.origin.epoch_days() - seen[name].cast("date").epoch_days()
+        name: rows.origin.epoch_days() - rows[name].cast("date").epoch_days()
         for name, kind in attributes.items()
         if kind == "date"
     }
-    return seen.mutate(**days).select(*KEYS, *attributes)
+    return rows.mutate(**days) if days else rows

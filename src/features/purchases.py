@@ -11,7 +11,7 @@ import ibis
 from ibis import _
 from ibis.expr.types import Table
 
-from features.as_of import KEYS, before, beside, deviation, ratio, total
+from features.as_of import KEYS, before, beside, deviation, ratio, sales, total
 from features.dictionary import Column, windowed
 
 WINDOWS = (7, 30, 90, 180, 365)
@@ -108,8 +108,8 @@ COLUMNS = (
 
 def purchase_days(orders: Table) -> Table:
     """One row for each customer, day and day it became known: what the columns are counted from. No returns."""
-    sales = orders.filter(orders.amount_cents >= 0)
-    lines = sales.mutate(day=sales.ordered_at.date(), known_at=sales.known_at.date())
+    sold = sales(orders)
+    lines = sold.mutate(day=sold.ordered_at.date(), known_at=sold.known_at.date())
     return lines.group_by("customer_id", "day", "known_at").agg(
         baskets=_.order_id.nunique(),
         lines=_.count(),

@@ -13,8 +13,9 @@ import pandas as pd
 from ibis.expr.types import Table
 
 from features.customer_table import column_dictionary, customer_table
-from features.dictionary import Column
+from features.dictionary import Column, declared
 from features.population import buyers, under_contract
+from features.profile import in_days
 
 
 def population(
@@ -45,7 +46,7 @@ def subjects(
     """One row for each (customer_id, origin) of the spine: the columns of `dictionary` beside the keys."""
     told = {name: kind for name, kind in attributes.items() if name != contract_end}
     if "given" in tables:
-        return spine.join(tables["given"].select("customer_id", *told), "customer_id")
+        return in_days(spine.join(tables["given"].select("customer_id", *told), "customer_id"), told)
     return customer_table(spine, tables, told)
 
 
@@ -68,11 +69,7 @@ def dictionary(
     told = {name: kind for name, kind in attributes.items() if name != contract_end}
     if "given" not in tables:
         return column_dictionary(tables, told)
-    units = {"number": "count", "category": "category", "flag": "category", "date": "category"}
-    return {
-        name: Column(name, name.replace("_", " "), units[kind], "not told", ("given",), name.replace("_", " "))
-        for name, kind in told.items()
-    }
+    return {column.name: column for column in declared(told, "given")}
 
 
 def frame(table: Table) -> pd.DataFrame:

@@ -23,7 +23,7 @@ from evaluation.ranking import auc
 from models import boosting, logistic
 from models.encoding import Encoder
 from models.folds import grouped_folds
-from models.woe import WeightOfEvidence
+from models.woe import UNSEEN, WeightOfEvidence
 
 BASE_RATE, ONE_COLUMN, LOGISTIC, BOOSTED = "base rate", "one column", "logistic", "boosted"
 CANDIDATES = (BASE_RATE, ONE_COLUMN, LOGISTIC, BOOSTED)  # simplest first
@@ -124,7 +124,9 @@ def fit(name: str, table: pd.DataFrame, columns: Sequence[str], effort: str, see
     if name == BASE_RATE:
         columns, estimator = [], Constant(float(outcome.mean()))
     elif name == ONE_COLUMN:
-        columns = ["recency_days"] if "recency_days" in columns else [_best_column(table[list(columns)], outcome)]
+        columns = (
+            ["recency_days"] if "recency_days" in columns else [_best_column(table[list(columns)], outcome, subjects)]
+        )
         estimator = logistic.fit(table[columns], outcome, subjects=subjects, seed=seed)
     elif name == LOGISTIC:
         estimator = logistic.fit(table[list(columns)], outcome, subjects=subjects, seed=seed)
@@ -139,12 +141,18 @@ def _threads() -> int:
     return int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
 
 
-def _best_column(X: pd.DataFrame, outcome: np.ndarray) -> str:
-    """The column whose weight of evidence ranks the outcome best."""
+def _best_column(X: pd.DataFrame, outcome: np.ndarray, subjects: pd.Series) -> str:
+    """The column whose weight of evidence ranks the outcome best in the half of the customers it was not learnt from.
+
+    On the half it was learnt from, a category with a level for every other row would beat all.
+    """
     encoder = Encoder.learn(X)
-    matrix = encoder.encode(X)
-    weights = WeightOfEvidence.learn(matrix, outcome, encoder.is_category).transform(matrix)
-    return X.columns[int(np.argmax([auc(outcome, column) for column in weights.T]))]
+    matrix, half = encoder.encode(X, UNSEEN), grouped_folds(outcome, subjects, 2, 0)
+    areas = []
+    for learn, rank in ((half == 0, half == 1), (half == 1, half == 0)):
+        weights = WeightOfEvidence.learn(matrix[learn], outcome[learn], encoder.is_category).transform(matrix[rank])
+        areas.append([auc(outcome[rank], column) for column in weights.T])
+    return X.columns[int(np.argmax(np.mean(areas, axis=0)))]
 
 
 @dataclass(frozen=True)

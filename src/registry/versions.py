@@ -78,7 +78,7 @@ def alias_of(model: str, role: str, source: str) -> str:
     aliases of its own, such as `champion-telco`.
     """
     first = holder(model, CHALLENGER)  # every version registered first becomes challenger, so that it tells the source
-    return role if first is None or first.source == source else f"{role}-{re.sub(r'[^a-zA-Z0-9]', '_', source)}"
+    return role if first is None or first.source == source else f"{role}-{re.sub(r'[^a-zA-Z0-9_-]', '_', source)}"
 
 
 def point(version: Version, role: str) -> None:

@@ -161,13 +161,14 @@ def _time(column, cell, form, unit):
         if form.times:
             clock = try_strptime(cell, form.times)
             return (
-                _utc(clock, form),
+                _utc(clock, form) if "%H" in form.times or "%I" in form.times else clock,
                 clock.notnull(),
                 f"a time written as {form.times}",
                 "Correct `times` or the cells.",
             )
         moment = clock_at("UTC", cell.try_cast("timestamp('UTC')"))
-        value = ibis.ifelse(has_offset, moment, _utc(cell.try_cast("timestamp"), form))
+        plain = cell.try_cast("timestamp")
+        value = ibis.ifelse(cell.re_search(ISO_DATE), plain, ibis.ifelse(has_offset, moment, _utc(plain, form)))
         return (
             value,
             cell.re_search(ISO_TIME) & value.notnull(),
@@ -177,7 +178,7 @@ def _time(column, cell, form, unit):
     if cell.type().is_timestamp():
         return (clock_at("UTC", cell) if cell.type().timezone else _utc(cell, form)), None, "", ""
     if cell.type().is_date():
-        return _utc(cell.cast("timestamp"), form), None, "", ""
+        return cell.cast("timestamp"), None, "", ""
     return ibis.null("timestamp"), ibis.literal(False), "a time", "Store it as a timestamp or as text."
 
 
