@@ -9,7 +9,7 @@ from contracts.tables import check
 from features.subjects import features_hash, frame
 from registry.fingerprint import code_digest, file_digest, run_key, table_fingerprint
 from sources import open_source
-from training_table import plan, refuse_leaks, training_table
+from training_table import plan, refuse_few, refuse_leaks, training_table
 
 CODE = Path(__file__).resolve().parents[1]  # the checkout that runs, whichever project CRM_HOME names
 
@@ -34,6 +34,7 @@ def preflight(model: str, parameters: Mapping, notebook: Path) -> Inputs:
         training_table(source.tables, source.attributes, study, parameters["active_days"], source.contract_end)
     )
     bound = parameters["leak_bound_flat" if source.kind == "flat" else "leak_bound_events"]
+    refuse_few(table)
     refuse_leaks(table, bound, parameters["allowed_columns"].split(","))
     visible = {
         name: table.filter(table.known_at < study.as_of) if "known_at" in table.columns else table

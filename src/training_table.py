@@ -13,6 +13,7 @@ from evaluation.ranking import auc
 from features.subjects import population, subjects
 
 KEYS = ("customer_id", "origin")
+FEWEST = 20
 
 
 def plan(
@@ -56,6 +57,17 @@ def training_table(
 def feature_columns(table: pd.DataFrame) -> list[str]:
     """The columns of a training table that a model may learn from: those that hold anything at all."""
     return [name for name in table.columns if name not in (*KEYS, "outcome") and table[name].notna().any()]
+
+
+def refuse_few(table: pd.DataFrame) -> None:
+    """Raises `Refused` when fewer than 20 customers churned, or fewer than 20 stayed: nothing could be judged."""
+    for what, rows in (("churned", table[table.outcome == 1]), ("stayed", table[table.outcome == 0])):
+        found = rows.customer_id.nunique()
+        if found < FEWEST:
+            raise Refused(
+                f"At least {FEWEST} customers must have {what}, but {found} of {table.customer_id.nunique():,} have. "
+                f"Take more origins, another horizon or a wider population."
+            )
 
 
 def single_column_auc(table: pd.DataFrame) -> pd.Series:

@@ -15,7 +15,7 @@ from contracts.tables import check
 from features.population import buyers
 from features.subjects import frame
 from outcomes import contract_ended, first_day, lapsed
-from training_table import feature_columns, plan, refuse_leaks, single_column_auc, training_table
+from training_table import feature_columns, plan, refuse_few, refuse_leaks, single_column_auc, training_table
 
 # four weeks of silence, tested on 3 June, trained on 6 May and 8 April
 STUDY = Study(date(2024, 7, 1), 28, origins=2, spacing_days=28)
@@ -259,3 +259,10 @@ def test_a_late_order_counts_at_no_origin_so_that_all_are_alike():
     """Placed within the horizon, known six days after it was over: the latest origin could not have known it."""
     late = orders_of((1, "2024-04-20 09:00", None, 1), (1, "2024-05-30 09:00", "2024-06-05 09:00", 1))
     assert happened(lapsed(spine_at(late, LAST), late, STUDY)) == {(1, LAST): 1}
+
+
+def test_too_few_of_a_class_are_refused():
+    rows = pd.DataFrame({"customer_id": range(40), "outcome": [1] * 19 + [0] * 21})
+    with pytest.raises(Refused, match="At least 20 customers must have churned, but 19 of 40 have"):
+        refuse_few(rows)
+    refuse_few(rows.assign(outcome=[1] * 20 + [0] * 20))
