@@ -44,7 +44,7 @@ def subjects(
     spine: Table, tables: Mapping[str, Table], attributes: Mapping[str, str], contract_end: str | None = None
 ) -> Table:
     """One row for each (customer_id, origin) of the spine: the columns of `dictionary` beside the keys."""
-    told = {name: kind for name, kind in attributes.items() if name != contract_end}
+    told = _told(attributes, contract_end)
     if "given" in tables:
         return in_days(spine.join(tables["given"].select("customer_id", *told), "customer_id"), told)
     return customer_table(spine, tables, told)
@@ -52,13 +52,10 @@ def subjects(
 
 def features_hash(tables: Mapping[str, Table], attributes: Mapping[str, str], contract_end: str | None = None) -> str:
     """The sha256 of the SQL that the columns compile to, whatever the spine, the machine and the place of the data."""
-    told = {name: kind for name, kind in attributes.items() if name != contract_end}
     named = {name: ibis.table(table.schema(), name=name) for name, table in tables.items()}
-    if "given" in named:
-        made = named["given"].select("customer_id", *told)
-    else:
-        kind = named["orders" if "orders" in named else "customers"].customer_id.type()
-        made = customer_table(ibis.table({"customer_id": kind, "origin": "date"}, name="spine"), named, told)
+    asked = next(named[name] for name in ("given", "orders", "customers") if name in named)
+    spine = ibis.table({"customer_id": asked.customer_id.type(), "origin": "date"}, name="spine")
+    made = subjects(spine, named, attributes, contract_end)
     return hashlib.sha256(ibis.to_sql(made, dialect="duckdb").encode()).hexdigest()
 
 
@@ -66,10 +63,15 @@ def dictionary(
     tables: Mapping[str, Table], attributes: Mapping[str, str], contract_end: str | None = None
 ) -> dict[str, Column]:
     """What each column of `subjects` means, by name, in the table's order."""
-    told = {name: kind for name, kind in attributes.items() if name != contract_end}
+    told = _told(attributes, contract_end)
     if "given" not in tables:
         return column_dictionary(tables, told)
     return {column.name: column for column in declared(told, "given")}
+
+
+def _told(attributes: Mapping[str, str], contract_end: str | None) -> dict[str, str]:
+    """The attributes that are features: the end of a contract is its outcome."""
+    return {name: kind for name, kind in attributes.items() if name != contract_end}
 
 
 def frame(table: Table) -> pd.DataFrame:
