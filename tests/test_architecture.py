@@ -35,11 +35,17 @@ LOADS_ANYTHING = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib
 # its bytes are compared with a sha256 in the code before they are read
 READS_PACKAGED_PICKLES = "src/sources/packaged.py"
 CLOCKS = {"now", "today", "utcnow", "gmtime", "localtime", "current_date", "current_timestamp"}
+# it makes the folder that only tests and benchmarks open
+WRITES_THE_TRUTH = "src/sources/world/writer.py"
 # it prints the time beside messages, and names the file of a traceback; it decides nothing by it
 MAY_LOOK_AT_THE_CLOCK = "pipelines/__main__.py"
 NO_NAME = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "managers"}
 LONGEST = 399
 CODE_CELLS_IN_A_ROW = 2
+THE_BOUNDARY = "src/contracts/boundary.py"
+# how the two sides of the boundary are called
+KNOWN = {"known", "known_at", "told_on", "named", "replaced", "until"}
+ORIGINS = {"origin", "origins", "as_of", "at", "over", "midnight", "day"}
 
 
 @cache
@@ -246,13 +252,31 @@ def nothing_reads_the_truth(house: Path) -> list[str]:
     for name, file in modules(house).items():
         where = file.relative_to(house).as_posix()
         breaches += [f"{where}:{i}: imports {m}" for i, m in imports(name, file) if "truth" in m.split(".")]
-        if not where.startswith("src/sources/world/"):
+        if where != WRITES_THE_TRUTH:
             paths = (n for n in ast.walk(tree(file)) if isinstance(n, ast.Constant) and isinstance(n.value, str))
             breaches += [f"{where}:{n.lineno}: names {n.value}" for n in paths if "truth" in n.value.split("/")]
     for notebook in _notebooks(house):
         if any(re.search(r"import.*\btruth\b|[\"'/]truth[\"'/]", "".join(c["source"])) for c in _code_cells(notebook)):
             breaches.append(f"{notebook.name}: reads the truth")
     return breaches
+
+
+def the_boundary_is_written_once(house: Path) -> list[str]:
+    """What is known is compared with an origin in one file; elsewhere only with what else is known or happened."""
+    breaches = []
+    for file in modules(house).values():
+        where = file.relative_to(house).as_posix()
+        for node in ast.walk(tree(file)):
+            if where != THE_BOUNDARY and isinstance(node, ast.Compare) and _sets_a_boundary(node):
+                breaches.append(f"{where}:{node.lineno}: {ast.unparse(node)}")
+    return breaches
+
+
+def _sets_a_boundary(node: ast.Compare) -> bool:
+    if not any(isinstance(op, ast.Lt | ast.LtE | ast.Gt | ast.GtE) for op in node.ops):
+        return False
+    sides = [{*re.findall(r"[a-z_]+", ast.unparse(side))} for side in (node.left, *node.comparators)]
+    return any(side & KNOWN for side in sides) and any(side & ORIGINS and not side & KNOWN for side in sides)
 
 
 def notebooks_hold_no_outputs(house: Path) -> list[str]:
@@ -333,7 +357,11 @@ PLANTED: list[tuple[Rule, dict[str, str]]] = [
     (nothing_loops_over_rows, {"src/features/a.py": "frame.apply(len, axis=1)"}),
     (nothing_reads_the_truth, {"src/sources/a.py": "from sources.world import truth"}),
     (nothing_reads_the_truth, {"src/models/a.py": "open('data/truth/lambda.parquet')"}),
+    (nothing_reads_the_truth, {"src/sources/world/source.py": "a = 'truth/customers'"}),
     (nothing_reads_the_truth, {"notebooks/a.ipynb": _notebook("places.data() / 'truth'")}),
+    (the_boundary_is_written_once, {"src/features/a.py": "def f(t, origin): return t[t.known_at < origin]"}),
+    (the_boundary_is_written_once, {"src/outcomes.py": "table.filter(table.known_at.date() <= study.as_of)"}),
+    (the_boundary_is_written_once, {"pipelines/a.py": "table.filter(study.test_origin > 1, row.origin > row.known)"}),
     (notebooks_hold_no_outputs, {"notebooks/a.ipynb": _notebook("1", outputs=({"output_type": "stream"},))}),
     (notebooks_argue_in_words, {"notebooks/a.ipynb": _notebook("words", "1", "2", "3", "words")}),
 ]
@@ -362,12 +390,16 @@ def test_a_house_that_keeps_every_rule_is_left_alone(tmp_path):
     files = {
         "src/contracts/study.py": "",
         "src/outcomes.py": "from contracts.study import Study",
+        "src/contracts/boundary.py": "def _is_known(known, origin): return known < origin",
+        "src/contracts/tables.py": "x = t.known_at < t[happened]",
+        "src/features/timelines.py": "x = days.known < days.latest_known",
         "src/registry/runs.py": "from mlflow import MlflowClient",
         "src/sources/packaged.py": "import pandas as pd\npd.read_pickle('a')",
         "src/models/a.py": "import xgboost\nxgboost.Booster().load_model('a')\ndef _private(): pass",
         "pipelines/score.py": "from contracts import study",
         "pipelines/retrain.py": "import outcomes",
         "pipelines/__main__.py": "from datetime import UTC, datetime\ndatetime.now(UTC)",
+        "src/sources/world/writer.py": "FOLDER = 'truth'",
         "notebooks/a.ipynb": _notebook("1", "2", "words", "3"),
     }
     house = plant(tmp_path, files)

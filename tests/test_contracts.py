@@ -44,6 +44,31 @@ GIVEN = """
               2 |      |    9.0 |       0
               3 | Bath |        |
 """
+INSTALMENTS = """
+    application_id | due_at           | due_cents | paid_at          | paid_cents | known_at
+    ---------------+------------------+-----------+------------------+------------+-----------------
+                 1 | 2024-02-01 00:00 |      5000 |                  |            | 2024-01-01 00:00
+                 1 | 2024-02-01 00:00 |      5000 | 2024-02-03 00:00 |       5000 | 2024-02-04 00:00
+"""
+CASES = """
+    case_id | customer_id | opened_at        | kind     | closed_at        | known_at
+    --------+-------------+------------------+----------+------------------+-----------------
+          1 |           7 | 2024-01-02 10:00 | delivery |                  | 2024-01-02 10:00
+          1 |           7 | 2024-01-02 10:00 | delivery | 2024-01-05 10:00 | 2024-01-06 10:00
+"""
+SURVEYS = """
+    customer_id | answered_at      | score | kind     | known_at
+    ------------+------------------+-------+----------+-----------------
+              7 | 2024-01-02 10:00 |   9.5 | purchase | 2024-01-02 10:00
+              8 | 2024-01-03 10:00 |   0.0 | purchase | 2024-01-03 10:00
+"""
+VISITS = """
+    visit_id | customer_id | visited_at       | channel | step     | known_at
+    ---------+-------------+------------------+---------+----------+-----------------
+           1 |           7 | 2024-01-02 10:00 | web     | home     | 2024-01-02 10:00
+           2 |           7 | 2024-01-02 11:00 | web     | checkout | 2024-01-02 11:00
+"""
+HEARD = {"instalments": INSTALMENTS, "cases": CASES, "surveys": SURVEYS, "visits": VISITS}
 
 
 def orders(text: str = ORDERS):
@@ -192,6 +217,48 @@ def test_what_another_row_may_not_be(name, drawing, was, becomes, says):
     assert f"{name}: {says}. " in str(
         only({name: (contacts if name == "contacts" else draw)(drawing.replace(was, becomes))})
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "was", "becomes", "says"),
+    [
+        (
+            "instalments",
+            "2024-02-03 00:00 |       5000 | 2024-02-04",
+            "2024-02-03 00:00 |       5000 | 2024-02-02",
+            "known_at must not precede paid_at, but it does in 1 of 2 rows",
+        ),
+        (
+            "instalments",
+            "2024-02-04 00:00",
+            "2024-01-01 00:00",
+            "application_id and due_at and known_at must name one instalment at a known_at, but do not in 2 of 2 rows",
+        ),
+        ("cases", "2024-01-06 10:00", "2024-01-02 10:00", "case_id and known_at must name one case at a known_at"),
+        ("cases", "2024-01-06 10:00", "2024-01-05 09:00", "known_at must not precede closed_at, but it does in 1 of 2"),
+        ("cases", "2024-01-05 10:00", "2024-01-01 10:00", "closed_at must not precede opened_at, but it does in 1 of"),
+        ("surveys", "9.5", "10.5", "score must lie between 0 and 10, but does not in 1 of 2 rows, first for"),
+        ("surveys", "2024-01-03 10:00\n", "2024-01-02 10:00\n", "known_at must not precede answered_at, but it does"),
+        ("visits", "           2 |", "           1 |", "visit_id must name one visit, but does not in 2 of 2 rows"),
+        ("visits", "checkout", "        ", "step must not be empty, but is in 1 of 2 rows, first for customer 7"),
+    ],
+)
+def test_what_is_heard_of_customers_and_payments_may_not_be(name, was, becomes, says):
+    assert was in HEARD[name]
+    check({name: draw(HEARD[name])})
+    found = broken({name: draw(HEARD[name].replace(was, becomes))})
+    assert any(f"{name}: {says}" in str(breach) for breach in found)
+
+
+def test_an_unpaid_instalment_may_be_told_of_before_it_is_paid():
+    """The planned row and the paid one are of one instalment; the paid one is known later."""
+    check({"instalments": draw(INSTALMENTS)})
+
+
+def test_a_region_is_text_and_a_group_may_be_a_number():
+    check({"customers": draw(CUSTOMERS).mutate(household=1)}, {"town": "region", "household": "group"})
+    found = only({"customers": draw(CUSTOMERS).mutate(household=1.5)}, {"household": "group"})
+    assert "household must be a group (text or whole number), but is float64" in str(found)
 
 
 def test_a_row_must_not_refer_to_nothing():

@@ -4,12 +4,13 @@ from datetime import date, timedelta
 
 from ibis.expr.types import Table
 
+from contracts.boundary import known_before
 from contracts.errors import Refused
 
 
 def refuse_uncovered(orders: Table, as_of: date, horizon_days: int) -> None:
     """Raises `Refused` when the orders known before `as_of` stop a quarter of the horizon or more before it."""
-    known = orders.filter(orders.known_at < as_of)
+    known = known_before(orders, as_of)
     last = known.aggregate(last=known.ordered_at.max()).to_pyarrow()["last"][0].as_py()
     patience = max(1, horizon_days // 4)
     if last is None or last.date() < as_of - timedelta(days=patience):

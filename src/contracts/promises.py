@@ -23,6 +23,8 @@ KINDS: Mapping[str, tuple[Callable[[dt.DataType], bool], str]] = {
     "category": (lambda t: t.is_string(), "a category (text)"),
     "flag": (lambda t: t.is_boolean(), "a flag (true or false)"),
     "date": (lambda t: t.is_date() or t.is_timestamp(), "a date"),
+    "region": (lambda t: t.is_string(), "a region (text)"),
+    "group": (lambda t: t.is_string() or t.is_integer(), "a group (text or whole number)"),
 }
 
 

@@ -84,3 +84,11 @@ def day(text: str, name: str) -> date:
         return date.fromisoformat(text)
     except (ValueError, TypeError):
         raise Refused(f"{name} must be a date such as 2018-01-02, but is {text!r}. Write it as YYYY-MM-DD.") from None
+
+
+def looking_back(as_of: date, origins: int, spacing_days: int) -> tuple[date, ...]:
+    """So many origins, the last of them `as_of` itself, earliest first; raises `Refused` for a number below one."""
+    for name, value in (("origins", origins), ("spacing_days", spacing_days)):
+        if value < 1:
+            raise Refused(f"{name} must be at least 1, but is {value}. Give a positive whole number.")
+    return tuple(as_of - timedelta(days=k * spacing_days) for k in reversed(range(origins)))

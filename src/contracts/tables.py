@@ -90,6 +90,7 @@ PRODUCTS = Contract(
         Column("category", "category", may_be_empty=True),
         Column("department", "category", may_be_empty=True),
         Column("brand", "category", may_be_empty=True),
+        Column("own_brand", "flag", may_be_empty=True, may_be_absent=True),
         Column("unit_cost_cents", "whole", may_be_empty=True, may_be_absent=True),
         KNOWN_AT,
     ),
@@ -188,7 +189,8 @@ APPLICATIONS = Contract(
 )
 INSTALMENTS = Contract(
     "instalments",
-    grain="instalment",
+    # planned when the contract starts, told anew when it is paid: the latest row known on a day is the one that counts
+    grain="instalment at a known_at",
     subject="application_id",
     columns=(
         Column("application_id", "id"),
@@ -198,7 +200,7 @@ INSTALMENTS = Contract(
         Column("paid_cents", "whole", may_be_empty=True),
         KNOWN_AT,
     ),
-    keys=(("application_id", "due_at"),),
+    keys=(("application_id", "due_at", "known_at"),),
     # due_at may lie ahead; what cannot be known before it happened is the payment
     rules=(
         _known_after("paid_at"),
@@ -206,6 +208,76 @@ INSTALMENTS = Contract(
         _not_negative("paid_cents", "Correct the sign in the source."),
     ),
     refers={"application_id": "applications"},
+)
+CASES = Contract(
+    "cases",
+    # opened, then told anew when it is closed: the latest row known on a day is the one that counts
+    grain="case at a known_at",
+    subject="customer_id",
+    columns=(
+        Column("case_id", "id"),
+        Column("customer_id", "id"),
+        Column("opened_at", "time"),
+        Column("kind", "category", may_be_empty=True),
+        Column("closed_at", "time", may_be_empty=True),
+        KNOWN_AT,
+    ),
+    keys=(("case_id", "known_at"),),
+    rules=(
+        _known_after("opened_at"),
+        _known_after("closed_at"),
+        Rule(
+            "closed_at",
+            "must not precede opened_at, but it does",
+            lambda t: t.closed_at < t.opened_at,
+            "Correct the times in the source, or leave closed_at empty where the case is open.",
+            ("closed_at", "opened_at"),
+            {"case": "case_id", "opened": "opened_at", "closed": "closed_at"},
+        ),
+    ),
+    refers={"customer_id": "customers"},
+)
+SURVEYS = Contract(
+    "surveys",
+    # no key: one customer may answer several questions at once
+    grain="answer",
+    subject="customer_id",
+    columns=(
+        Column("customer_id", "id"),
+        Column("answered_at", "time"),
+        Column("score", "number"),
+        Column("kind", "category", may_be_empty=True),
+        KNOWN_AT,
+    ),
+    rules=(
+        _known_after("answered_at"),
+        Rule(
+            "score",
+            "must lie between 0 and 10, but does not",
+            lambda t: (t.score < 0) | (t.score > 10),
+            "Bring the answers to a scale from 0 to 10, as `units` in the source's yml can.",
+            ("score",),
+            {"score": "score"},
+        ),
+    ),
+    refers={"customer_id": "customers"},
+)
+VISITS = Contract(
+    "visits",
+    # `step` is the furthest that a visit got to
+    grain="visit",
+    subject="customer_id",
+    columns=(
+        Column("visit_id", "id"),
+        Column("customer_id", "id"),
+        Column("visited_at", "time"),
+        Column("channel", "category", may_be_empty=True),
+        Column("step", "category"),
+        KNOWN_AT,
+    ),
+    keys=(("visit_id",),),
+    rules=(_known_after("visited_at"),),
+    refers={"customer_id": "customers"},
 )
 GIVEN = Contract(
     "given",
@@ -232,7 +304,20 @@ GIVEN = Contract(
 )
 CONTRACTS = {
     contract.table: contract
-    for contract in (CUSTOMERS, ORDERS, PRODUCTS, CAMPAIGNS, CONTACTS, RESPONSES, APPLICATIONS, INSTALMENTS, GIVEN)
+    for contract in (
+        CUSTOMERS,
+        ORDERS,
+        PRODUCTS,
+        CAMPAIGNS,
+        CONTACTS,
+        RESPONSES,
+        APPLICATIONS,
+        INSTALMENTS,
+        CASES,
+        SURVEYS,
+        VISITS,
+        GIVEN,
+    )
 }
 # the tables that may hold declared attributes; one that none of them holds is missed in the first
 DESCRIBED = ("given", "customers", "applications")
@@ -242,7 +327,7 @@ def check(tables: Mapping[str, Table], attributes: Mapping[str, str] = MappingPr
     """Raise one `BrokenContract` with every broken rule of every table; return nothing when all is kept.
 
     tables      raw tables by name, all on one backend
-    attributes  the declared attributes of the source: name -> number, category, flag or date
+    attributes  the declared attributes of the source: name -> number, category, flag, date, region or group
 
     The first offender of a rule is the one with the smallest id, so that the message is the same on any number of
     threads. A reference is checked only where the table referred to is among `tables`.

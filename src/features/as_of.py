@@ -1,7 +1,8 @@
-"""The one boundary: a row of features sees what was known before its origin, and nothing else.
+"""The look back: each pair of a spine with the rows known before its origin, and the small sums that blocks share.
 
 A **spine** is a table of (customer_id, origin) pairs, origin a date. Every block of features takes a spine of any
-number of origins and gives one row for each of its pairs.
+number of origins and gives one row for each of its pairs with a history. Days are counted since 1970, as whole
+numbers, so that an age is a difference on every engine.
 """
 
 from datetime import date
@@ -9,38 +10,43 @@ from datetime import date
 import ibis
 from ibis.expr.types import IntegerValue, NumericValue, Table
 
+from contracts.boundary import is_known
+
 KEYS = ("customer_id", "origin")
 
 
 def spine_of(customers: Table, origins: tuple[date, ...]) -> Table:
     """Each of the distinct `customer_id` of `customers` at each origin."""
-    days = ibis.memtable({"origin": list(origins)}, schema={"origin": "date"})
-    return customers.select("customer_id").distinct().cross_join(days)
+    at = ibis.array([ibis.literal(origin) for origin in origins])
+    return customers.select("customer_id").distinct().mutate(origin=at.unnest())
 
 
-def visible(events: Table, origin: date) -> Table:
-    """The rows that could be read at 00:00 on `origin`."""
-    return events.filter(events.known_at < origin)
+def day_number(when) -> IntegerValue:
+    """The day of a time or a date, counted since 1970-01-01."""
+    return when.cast("date").epoch_days()
 
 
-def known(spine: Table, events: Table) -> Table:
-    """Each pair of the spine with the rows known before its origin."""
-    mine = [spine.customer_id == events.customer_id, events.known_at < spine.origin]
-    return spine.join(events, mine).drop("customer_id_right")
+def stamped(events: Table, happened: str) -> Table:
+    """The rows with `day`, when they happened by the column `happened`, and `known`, the day they reached us."""
+    return events.mutate(day=day_number(events[happened]), known=day_number(events.known_at))
 
 
-def before(spine: Table, events: Table, happened: str) -> Table:
-    """Each pair of the spine with the events known before its origin.
-
-    Adds `age`: the whole days from the day in the column `happened` to the origin, 1 for the day before it.
-    """
-    seen = known(spine, events)
-    return seen.mutate(age=seen.origin.epoch_days() - seen[happened].cast("date").epoch_days())
+def known(spine: Table, rows: Table) -> Table:
+    """Each pair of the spine with the customer's rows known before its origin; `rows` are stamped."""
+    at = spine.select(*KEYS, at=day_number(spine.origin))
+    mine = [at.customer_id == rows.customer_id, is_known(rows.known, at.at)]
+    return at.join(rows, mine).drop("customer_id_right")
 
 
-def sales(orders: Table) -> Table:
-    """The order lines that are no returns: a return has a negative amount and is no purchase."""
-    return orders.filter(orders.amount_cents >= 0)
+def before(spine: Table, rows: Table) -> Table:
+    """The same, with `age`: the whole days from the row's day to the origin, 1 for the day before it."""
+    seen = known(spine, rows)
+    return seen.mutate(age=seen.at - seen.day)
+
+
+def still(seen: Table, until: str) -> Table:
+    """Those rows that nothing known at the origin has replaced; null in the column `until` is not replaced at all."""
+    return seen.filter(seen[until].isnull() | ~is_known(seen[until], seen.at))
 
 
 def beside(table: Table, *blocks: Table) -> Table:
@@ -54,9 +60,20 @@ def beside(table: Table, *blocks: Table) -> Table:
 def total(x: NumericValue, where=None) -> IntegerValue:
     """An exact integer sum, null on no rows.
 
-    "!int64": DuckDB sums integers to 128 bits, which Parquet would store as floats.
+    Summed as floats, which hold whole numbers exactly up to 2**53 (ninety million million cents), so that no order of
+    rows can change the sum. DuckDB would sum integers to 128 bits, in twice the time; Parquet stores those as floats.
     """
-    return x.sum(where=where).cast("!int64")
+    return x.cast("float64").sum(where=where).cast("int64")
+
+
+def none_is_zero(x: NumericValue, where) -> IntegerValue:
+    """The same, 0 on no rows: for a window that a customer with a history has nothing in."""
+    return total(ibis.ifelse(where, x, 0)).fill_null(0)
+
+
+@ibis.udf.agg.builtin
+def bit_or(x: int) -> int:
+    """The bits that any of the numbers has; Ibis has it for DuckDB alone."""
 
 
 def ratio(a: NumericValue, b: NumericValue) -> NumericValue:
