@@ -13,9 +13,10 @@ from filelock import FileLock, Timeout
 
 from contracts.errors import Refused
 from contracts.places import mlruns
+from features.identity import features_hash
 from pipelines.parameters import complete, for_source, notebook_of
 from pipelines.preflight import CODE, preflight
-from pipelines.report import to_html
+from pipelines.report import entitle_simulated, to_html
 from pipelines.run_notebook import NotebookFailed, run_notebook
 
 
@@ -31,10 +32,12 @@ class Stopped(BaseException):
 class Retrained:
     """How a retraining ended: the version, whether it is the champion, the evidence, and where to look.
 
+    label     what outputs call the source
     standing  champion, challenger or neither, in a sentence
     """
 
     model: str
+    label: str
     version: int
     champion: bool
     standing: str
@@ -60,7 +63,7 @@ def retrain(model: str, source: str, as_of: str, asked: Mapping[str, object], sa
     with _lock(model), _stoppable():
         for line in [*runs.reap(), *_sweep(model)]:
             say(f"found: {line}")
-        run_id = runs.start(model, f"{as_of} {source}", _tags(notebook, inputs, parameters))
+        run_id = runs.start(model, f"{as_of} {inputs.label}", _tags(notebook, inputs, parameters))
         try:
             return _run(model, notebook, parameters, inputs, run_id, say)
         except Stopped:
@@ -77,11 +80,12 @@ def _run(model, notebook, parameters, inputs, run_id, say) -> Retrained:
 
     stage = mlruns() / "stage" / f"{model}-{run_id}"
     stage.mkdir(parents=True)
-    name = f"{notebook.stem}-{parameters['source']}-{parameters['as_of']}"
+    name = f"{notebook.stem}-{inputs.label}-{parameters['as_of']}"
     executed = stage / f"{name}.ipynb"
     try:
         runs.log_parameters(run_id, parameters)
-        runs.log_datasets(run_id, inputs.fingerprints, parameters["source"])
+        runs.log_datasets(run_id, inputs.fingerprints, inputs.label)
+        runs.log_features(run_id, inputs.columns, inputs.sql)
         say(f"2/5 running {notebook.name}")
         return _staged(model, notebook, parameters, inputs, run_id, say, executed)
     finally:
@@ -95,17 +99,20 @@ def _staged(model, notebook, parameters, inputs, run_id, say, executed) -> Retra
     try:
         run_notebook(notebook, executed, parameters, say, stage)
     finally:
-        kept = _keep(executed, run_id) if executed.exists() else []
+        kept = _keep(executed, run_id, inputs.simulated) if executed.exists() else []
     if not (stage / "record.json").exists():
         raise NotebookFailed(f"{notebook.name} handed in no record. Call registry.record.hand_in in its last cell.")
     say("3/5 logging the run")
     found = runs.log(run_id, stage)
+    if found["simulated"] != inputs.simulated:
+        raise NotebookFailed(f"{notebook.name} must hand in Record(simulated=opened.simulated), but gives another.")
     say("4/5 registering the model")
     tags = {
         "crm.key": inputs.key,
         "crm.sha256": found["sha256"],
         "crm.as_of": parameters["as_of"],
         "crm.source": parameters["source"],
+        "crm.label": inputs.label,
     }
     version = versions.register(model, run_id, tags, found["verdict"])
     runs.tag(run_id, {"crm.version": str(version.number)})
@@ -114,7 +121,7 @@ def _staged(model, notebook, parameters, inputs, run_id, say, executed) -> Retra
     runs.finish(run_id, "FINISHED")
     kept = [_publish(file) for file in kept]
     metrics = {key: tuple(value) for key, value in found["metrics"].items()}
-    return Retrained(model, version.number, champion, standing, found["verdict"], metrics, run_id, *kept)
+    return Retrained(model, inputs.label, version.number, champion, standing, found["verdict"], metrics, run_id, *kept)
 
 
 def _point(version, passed: bool) -> tuple[bool, str]:
@@ -137,10 +144,12 @@ def _point(version, passed: bool) -> tuple[bool, str]:
     return False, f"The champion stays, version {present.number}; this one is the challenger."
 
 
-def _keep(executed: Path, run_id: str) -> list[Path]:
+def _keep(executed: Path, run_id: str, simulated: bool) -> list[Path]:
     """The executed notebook and its HTML, as artifacts of the run, however it ended."""
     from registry import runs
 
+    if simulated:
+        entitle_simulated(executed)
     files = [executed, to_html(executed)]
     for file in files:
         runs.log_file(run_id, file, "notebook")
@@ -170,9 +179,10 @@ def _tags(notebook, inputs, parameters) -> dict[str, str]:
         "crm.key": inputs.key,
         "crm.as_of": parameters["as_of"],
         "crm.source": parameters["source"],
+        "crm.label": inputs.label,
         "crm.commit": _commit(),
         "crm.lock": inputs.lock,
-        "crm.features": inputs.features,
+        "crm.features": features_hash(inputs.columns),
         "mlflow.user": _user(),
         "mlflow.source.name": f"notebooks/{notebook.name}",
         "mlflow.source.type": "NOTEBOOK",

@@ -1,7 +1,7 @@
 """Score every customer of a source at the start of a day with the champion. Looks at nothing from that day on."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from decisions.retention import CONTACT, contact_plan
 from decisions.scores import band, write_scores, write_table
 from evaluation.money import Offer
 from features.dictionary import Column
-from features.subjects import features_hash, frame, population, subjects
+from features.identity import column_hashes, differing
+from features.subjects import frame, population, subjects
 from models import churn
 from models.reasons import reasons
 from pipelines.parameters import notebook_of
@@ -53,6 +54,11 @@ def score(model: str, source_name: str, as_of: str, say: Callable[[str], None]) 
         champion = churn.load(Path(folder))
     about = champion.about
     _refuse_other_features(champion, source, version)
+    if about.get("simulated") and not source.simulated:
+        raise Refused(
+            f"Version {version.number} was trained on customers who do not live ({about['source']}), and those of "
+            f"{source_name} do. Retrain on {source_name}."
+        )
     if version.as_of > as_of:
         raise Refused(
             f"The champion, version {version.number}, knows what was there before {version.as_of}, and {as_of} is "
@@ -73,9 +79,10 @@ def score(model: str, source_name: str, as_of: str, say: Callable[[str], None]) 
     say(f"4/4 scoring {len(table):,} customers")
     rows = _score_rows(champion, table)
     written = {"model": model, "version": version.number, "run_id": version.key}
-    path = write_scores(rows, source_name, origin, about["horizon_days"], written, data() / "scores")
+    written |= {"simulated": True} if source.simulated else {}
+    path = write_scores(rows, source.label, origin, about["horizon_days"], written, data() / "scores")
     plan = contact_plan(rows, Offer(**about["offer"]))
-    planned = write_table(plan, source_name, origin, written, data() / "decisions")
+    planned = write_table(plan, source.label, origin, written, data() / "decisions")
     return Scored(path, len(rows), version, planned, int((plan.action == CONTACT).sum()))
 
 
@@ -97,11 +104,13 @@ def _score_rows(champion: churn.Churn, table):
 
 
 def _refuse_other_features(champion: churn.Churn, source, version: Version) -> None:
-    """The champion was trained on columns that mean one thing; here they must mean the same."""
-    found = features_hash(source.tables, source.attributes, source.contract_end)
-    if found != champion.about["features"]:
+    """The columns that the champion reads meant one thing when it was trained; here they must mean the same."""
+    found = column_hashes(source.tables, source.attributes, source.contract_end)
+    learnt = champion.about["features"]
+    learnt = learnt if isinstance(learnt, Mapping) else {}  # one number for all of them, of a model of before
+    if differ := differing(learnt, found, champion.columns):
         raise Refused(
-            f"{version.model} version {version.number} was trained on features with the hash "
-            f"{champion.about['features'][:12]}..., but those of {source.name} have {found[:12]}...: another source "
-            f"or changed code. Retrain on {source.name}, or score the source that it was trained on."
+            f"{version.model} version {version.number} must be given the columns that it was trained on, but those of "
+            f"{source.name} differ ({'; '.join(differ)}): another source or changed code. Retrain on {source.name}, or "
+            f"score the source that it was trained on."
         )

@@ -9,6 +9,7 @@ from datetime import date
 import ibis
 from ibis.expr.types import Table
 
+from contracts.boundary import is_known, known_before
 from contracts.study import Study
 
 KEYS = ["customer_id", "origin"]
@@ -16,12 +17,12 @@ KEYS = ["customer_id", "origin"]
 
 def lapsed(spine: Table, orders: Table, study: Study) -> Table:
     """Non-contractual churn: 1 for no purchase in [origin, origin + horizon). A return alone is no purchase."""
-    sales = orders.filter(orders.amount_cents >= 0, orders.known_at < study.as_of)
+    sales = known_before(orders.filter(orders.amount_cents >= 0), study.as_of)
     sales = sales.select("customer_id", day=sales.ordered_at.date(), known=sales.known_at.date()).distinct()
     in_horizon = [
         spine.customer_id == sales.customer_id,
         sales.day >= spine.origin,
-        sales.known < spine.origin + ibis.interval(days=study.horizon_days),
+        is_known(sales.known, spine.origin + ibis.interval(days=study.horizon_days)),
     ]
     came_back = spine.semi_join(sales, in_horizon).select(*KEYS).mutate(found=True)
     return _flag(spine, came_back, found=0)
@@ -32,10 +33,10 @@ def contract_ended(spine: Table, customers: Table, end: str, study: Study) -> Ta
 
     The latest row known before the horizon is over decides: a contract prolonged in time has not ended.
     """
-    told = customers.filter(customers.known_at < study.as_of).select("customer_id", "known_at", day=customers[end])
+    told = known_before(customers, study.as_of).select("customer_id", "known_at", end).rename(day=end)
     over = spine.origin + ibis.interval(days=study.horizon_days)
     seen = spine.mutate(over=over).join(told, ["customer_id"])
-    seen = seen.filter(seen.known_at < seen.over)
+    seen = seen.filter(is_known(seen.known_at, seen.over))
     latest = seen.group_by([*KEYS, "over"]).agg(day=seen.day.cast("date").argmax(seen.known_at))
     ended = latest.filter(latest.day >= latest.origin, latest.day < latest.over)
     return _flag(spine, ended.select(*KEYS).mutate(found=True), found=1)
@@ -48,5 +49,5 @@ def _flag(spine: Table, found_pairs: Table, found: int) -> Table:
 
 def first_day(orders: Table, study: Study) -> date:
     """The day of the first order known before `as_of`: no window of history may begin before it."""
-    known = orders.filter(orders.known_at < study.as_of)
+    known = known_before(orders, study.as_of)
     return known.aggregate(first=known.ordered_at.min()).to_pyarrow()["first"][0].as_py().date()

@@ -14,6 +14,7 @@ from features.subjects import population, subjects
 
 KEYS = ("customer_id", "origin")
 FEWEST = 20
+FEWEST_LEVELS, CUSTOMERS_A_LEVEL = 12, 50
 
 
 def plan(
@@ -55,8 +56,14 @@ def training_table(
 
 
 def feature_columns(table: pd.DataFrame) -> list[str]:
-    """The columns of a training table that a model may learn from: those that hold anything at all."""
-    return [name for name in table.columns if name not in (*KEYS, "outcome") and table[name].notna().any()]
+    """The columns of a training table that a model may learn from.
+
+    Those that hold anything at all, and no category of so many levels that few customers share one: more than a level
+    for every 50 customers, and more than a dozen. A model would learn the few by heart, and name them.
+    """
+    most = max(FEWEST_LEVELS, table.customer_id.nunique() // CUSTOMERS_A_LEVEL)
+    names = [name for name in table.columns if name not in (*KEYS, "outcome") and table[name].notna().any()]
+    return [name for name in names if table[name].dtype == "float64" or table[name].nunique() <= most]
 
 
 def refuse_few(table: pd.DataFrame) -> None:

@@ -26,7 +26,8 @@ from dataclasses import asdict, replace
 from contracts.study import day
 from evaluation import money
 from decisions.retention import threshold
-from features.subjects import dictionary, features_hash, frame
+from features.identity import column_hashes
+from features.subjects import dictionary, frame
 from models import churn
 from registry.record import Record, hand_in
 from sources import open_source
@@ -39,7 +40,7 @@ columns = feature_columns(table)[:5]
 words = dictionary(opened.tables, opened.attributes)
 offer = money.Offer(contact_cents, incentive_cents, success_rate, kept_value_cents, loyal_take_incentive)
 about = {
-    "source": source, "features": features_hash(opened.tables, opened.attributes), "horizon_days": horizon_days,
+    "source": source, "features": column_hashes(opened.tables, opened.attributes), "horizon_days": horizon_days,
     "active_days": active_days, "base_rate": float(table.outcome.mean()), "offer": offer._asdict(),
     "dictionary": {name: asdict(words[name]) for name in columns}, "threshold": threshold(offer),
 }

@@ -12,12 +12,17 @@ from contracts.errors import Refused
 from contracts.study import Study
 from features.as_of import spine_of
 from features.customer_table import column_dictionary, customer_table
+from features.identity import column_hashes
 from features.population import buyers, under_contract
-from features.subjects import features_hash, frame
+from features.subjects import frame
 
 ORIGIN = date(2024, 3, 1)
 MIDNIGHT = datetime(2024, 3, 1)
 ATTRIBUTES = {"town": "category", "age": "number", "member_since": "date"}
+
+
+def on(text: str) -> datetime:
+    return datetime.fromisoformat(f"2024-{text}")
 
 
 def orders_of(rows) -> pd.DataFrame:
@@ -40,16 +45,20 @@ def orders_of(rows) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def on(text: str) -> datetime:
-    return datetime.fromisoformat(f"2024-{text}")
-
-
 def tables_of(rows, contacts=(), responses=(), customers=()) -> dict:
     """All raw tables that a block reads, in memory."""
     con = ibis.duckdb.connect()
     frames = {
         "orders": orders_of(rows),
-        "products": pd.DataFrame({"product_id": [0, 1, 2], "department": ["dairy", "bread", "dairy"]}),
+        "products": pd.DataFrame(
+            {
+                "product_id": [0, 1, 2],
+                "department": ["dairy", "bread", "dairy"],
+                "category": ["milk", "rye", "cheese"],
+                "own_brand": [True, False, False],
+                "known_at": [on("01-01")] * 3,
+            }
+        ),
         "contacts": pd.DataFrame(contacts, columns=["customer_id", "campaign_id", "contacted_at", "known_at"]),
         "responses": pd.DataFrame(responses, columns=["customer_id", "campaign_id", "responded_at", "known_at"]),
         "customers": pd.DataFrame(customers, columns=["customer_id", "town", "age", "member_since", "known_at"]),
@@ -98,7 +107,10 @@ def test_baskets_counted_by_hand():
     one = features_at(tables_of(BY_HAND)).loc[1]
     assert one.products_90 == 3
     assert one.lines_per_basket_90 == 1
-    assert one.departments_90 == 2
+    assert (one.favourite_category_365, one.first_category) == ("milk", "milk")
+    assert one.favourite_category_share_365 == 4000 / 6500
+    assert (one.days_since_new_category, one.own_brand_share_365) == (50, 4000 / 6500)
+    assert (one.categories_90, one.categories_30) == (3, 1)
 
 
 def test_an_order_that_reached_us_late_is_not_seen():
@@ -141,12 +153,12 @@ def test_an_attribute_with_the_name_of_a_column_is_refused():
 
 def test_the_hash_of_the_features_changes_with_them_and_with_nothing_else(monkeypatch):
     few, many = tables_of(BY_HAND[:2]), tables_of(BY_HAND)
-    assert features_hash(few, ATTRIBUTES) == features_hash(many, ATTRIBUTES)
+    assert column_hashes(few, ATTRIBUTES) == column_hashes(many, ATTRIBUTES)
     from features import purchases
 
     monkeypatch.setattr(purchases, "WEEKS", 12)
-    assert features_hash(many, ATTRIBUTES) != features_hash(few, {"town": "category"})
-    assert features_hash(many, ATTRIBUTES) == features_hash(few, ATTRIBUTES)
+    assert column_hashes(many, ATTRIBUTES) != column_hashes(few, {"town": "category"})
+    assert column_hashes(many, ATTRIBUTES) == column_hashes(few, ATTRIBUTES)
 
 
 def test_many_origins_in_one_pass_equal_each_alone():

@@ -13,6 +13,7 @@ import nbclient
 import nbformat
 import pytest
 
+from features.identity import features_hash
 from registry.fingerprint import folder_digest
 
 RETRAIN = ("retrain", "churn", "--source", "shop", "--as-of")
@@ -59,6 +60,15 @@ def test_a_run_says_what_it_was_made_of_and_what_it_found(trained):
     assert tags["mlflow.note.content"].startswith("Passes: ") and tags["crm.passed"] == "1"
     assert all(tags[f"crm.{name}"] for name in ("key", "commit", "lock", "features", "sha256", "owner"))
     assert tags["crm.commit"] != "no git"
+
+
+def test_a_run_keeps_what_its_features_are_made_of(trained):
+    (run,) = homes.runs(trained)
+    folder = trained / "mlruns" / "artifacts" / "churn" / run.info.run_id / "artifacts"
+    columns = json.loads((folder / "features.json").read_text())
+    assert {len(sha) for sha in columns.values()} == {64} and "recency_days" in columns
+    assert features_hash(columns) == run.data.tags["crm.features"]
+    assert "recency_days" in (folder / "features.sql").read_text()
 
 
 def test_a_run_names_its_tables_by_fingerprints_of_what_was_known(trained):

@@ -10,22 +10,54 @@ class Column:
 
     name     as in the table
     meaning  what it says of a customer at the origin, as words that a number can follow
-    unit     days, cents, share, ratio, count, flag or category
+    unit     days, cents, share, ratio, count, score, flag or category
     null     what a missing value means
-    reads    the raw tables it is made of
     topic    columns of one topic say nearly the same thing; a reason is given once for a topic
+    window   the days before the origin that it looks at; None for all history
+    reads    the raw tables it is made of
     """
 
     name: str
     meaning: str
     unit: str
     null: str
-    reads: tuple[str, ...]
     topic: str
+    window: int | None
+    reads: tuple[str, ...]
 
     def say(self, value) -> str:
         """The column with a value, in words: `days since the last purchase: 34`."""
         return f"{self.meaning}: {_said(value, self.unit)}"
+
+
+def column(name: str, meaning: str, unit: str, null: str, topic: str, window: int | None = None, *, reads) -> Column:
+    """A column over all history, or over a window that its meaning names."""
+    return Column(name, meaning, unit, null, topic, window, reads)
+
+
+def windowed(
+    name: str, meaning: str, windows: Iterable[int], unit: str, null: str, topic: str, *, reads
+) -> tuple[Column, ...]:
+    """One column for each window of days, `{name}_{days}`, its meaning with the window said."""
+    return tuple(Column(f"{name}_{w}", f"{meaning} in the last {w} days", unit, null, topic, w, reads) for w in windows)
+
+
+def declared(attributes: Mapping[str, str], table: str) -> tuple[Column, ...]:
+    """One column for each declared attribute of a raw table; a date is told as its days before the origin."""
+    units = {"number": "count", "category": "category", "region": "category", "flag": "flag", "date": "days"}
+    told = {name: (name.replace("_", " "), kind) for name, kind in attributes.items() if kind in units}
+    return tuple(
+        Column(
+            name,
+            f"days since {said}" if kind == "date" else said,
+            units[kind],
+            "not told",
+            said,
+            None,
+            (table,),
+        )
+        for name, (said, kind) in told.items()
+    )
 
 
 def _said(value, unit: str) -> str:
@@ -42,25 +74,3 @@ def _said(value, unit: str) -> str:
     if unit == "ratio":
         return f"{value:.2f}"
     return f"{value:,.1f}".removesuffix(".0")
-
-
-def declared(attributes: Mapping[str, str], table: str) -> tuple[Column, ...]:
-    """One column for each declared attribute of a raw table; a date is told as its days before the origin."""
-    units = {"number": "count", "category": "category", "flag": "flag", "date": "days"}
-    said = {name: name.replace("_", " ") for name in attributes}
-    return tuple(
-        Column(
-            name,
-            f"days since {said[name]}" if kind == "date" else said[name],
-            units[kind],
-            "not told",
-            (table,),
-            said[name],
-        )
-        for name, kind in attributes.items()
-    )
-
-
-def windowed(name: str, meaning: str, windows: Iterable[int], **others) -> tuple[Column, ...]:
-    """One column for each window of days, `{name}_{days}`, its meaning with the window said."""
-    return tuple(Column(f"{name}_{w}", f"{meaning} in the last {w} days", **others) for w in windows)

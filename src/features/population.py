@@ -4,13 +4,19 @@ from datetime import date
 
 from ibis.expr.types import Table
 
-from features.as_of import KEYS, before, known, sales, spine_of
+from features.as_of import KEYS, before, day_number, known, spine_of, stamped
+from features.day_tables import sales
 
 
 def buyers(orders: Table, origins: tuple[date, ...], window_days: int) -> Table:
     """The spine of those who bought in the `window_days` before each origin, as known at it."""
-    sold = sales(orders).select("customer_id", "ordered_at", "known_at")
-    seen = before(spine_of(orders, origins), sold, "ordered_at")
+    return active(stamped(sales(orders), "ordered_at"), origins, window_days)
+
+
+def active(sales_days: Table, origins: tuple[date, ...], window_days: int) -> Table:
+    """The same from sales that are stamped; customers without one are nobody's buyers."""
+    sold = sales_days.select("customer_id", "day", "known").distinct()
+    seen = before(spine_of(sold, origins), sold)
     return seen.filter(seen.age <= window_days).select(*KEYS).distinct()
 
 
@@ -19,7 +25,9 @@ def under_contract(customers: Table, origins: tuple[date, ...], end: str) -> Tab
 
     The latest row known at the origin decides; no end, or one to come, is a running contract.
     """
-    told = customers.select("customer_id", "known_at", ended=customers[end].cast("date"))
+    told = customers.select(
+        "customer_id", "known_at", known=day_number(customers.known_at), ended=customers[end].cast("date")
+    )
     seen = known(spine_of(customers, origins), told)
     latest = seen.group_by(*KEYS).agg(ended=seen.ended.argmax(seen.known_at))
     return latest.filter(latest.ended.isnull() | (latest.ended >= latest.origin)).select(*KEYS)

@@ -4,7 +4,6 @@ An event source gives its customers at each origin, with the features built by t
 its subjects once, with the attributes it declares; what it declares as known only afterwards is left out, by name.
 """
 
-import hashlib
 from collections.abc import Mapping
 from datetime import date
 
@@ -12,16 +11,18 @@ import ibis
 import pandas as pd
 from ibis.expr.types import Table
 
-from features.customer_table import column_dictionary, customer_table
+from features.customer_table import column_dictionary, joined
+from features.day_tables import day_tables
 from features.dictionary import Column, declared
-from features.population import buyers, under_contract
+from features.population import active, buyers, under_contract
 from features.profile import in_days
+from features.timelines import timelines
 
 
 def population(
     tables: Mapping[str, Table], origins: tuple[date, ...], active_days: int, contract_end: str | None = None
 ) -> Table:
-    """The spine: who is asked about at each origin, as a temporary table, since every block reads it.
+    """The spine: who is asked about at each origin, computed once, since every block reads it.
 
     Those who bought in the `active_days` before an origin; with the name of a contract's end in `contract_end`, those
     under contract; all subjects of a flat source, at its one origin.
@@ -33,43 +34,56 @@ def population(
         spine = under_contract(tables["customers"], origins, contract_end)
     else:
         spine = buyers(tables["orders"], origins, active_days)
-    connection = ibis.get_backend(spine)
-    name = f"spine_{hashlib.sha256(ibis.to_sql(spine).encode()).hexdigest()[:16]}"
-    if name not in connection.list_tables():
-        connection.create_table(name, spine, temp=True)
-    return connection.table(name)
+    return spine.cache()
+
+
+def population_kept(
+    days: Mapping[str, Table], origins: tuple[date, ...], active_days: int, contract_end: str | None = None
+) -> Table:
+    """The same spine of an event source from its day tables, as they are kept."""
+    if contract_end:
+        return under_contract(days["profile_days"], origins, contract_end)
+    orders = days["order_days"]
+    return active(orders.filter(orders.lines > 0), origins, active_days)
 
 
 def subjects(
     spine: Table, tables: Mapping[str, Table], attributes: Mapping[str, str], contract_end: str | None = None
 ) -> Table:
-    """One row for each (customer_id, origin) of the spine: the columns of `dictionary` beside the keys."""
-    told = _told(attributes, contract_end)
+    """One row for each (customer_id, origin) of the spine: the columns of `dictionary` beside the keys.
+
+    Day tables and timelines are computed at once and kept, in the order of customers, as long as the result is.
+    """
+    told = told_by(attributes, contract_end)
     if "given" in tables:
-        return in_days(spine.join(tables["given"].select("customer_id", *told), "customer_id"), told)
-    return customer_table(spine, tables, told)
+        return given_to(spine, tables["given"], told)
+    days = {name: table.cache() for name, table in day_tables(tables).items()}
+    lines = {name: table if name in days else _kept(table) for name, table in timelines(days, tables).items()}
+    return joined(spine, {**tables, **lines}, told)
 
 
-def features_hash(tables: Mapping[str, Table], attributes: Mapping[str, str], contract_end: str | None = None) -> str:
-    """The sha256 of the SQL that the columns compile to, whatever the spine, the machine and the place of the data."""
-    named = {name: ibis.table(table.schema(), name=name) for name, table in tables.items()}
-    asked = next(named[name] for name in ("given", "orders", "customers") if name in named)
-    spine = ibis.table({"customer_id": asked.customer_id.type(), "origin": "date"}, name="spine")
-    made = subjects(spine, named, attributes, contract_end)
-    return hashlib.sha256(ibis.to_sql(made, dialect="duckdb").encode()).hexdigest()
+def _kept(table: Table) -> Table:
+    """Neighbours in the table are then neighbours in memory when they are summed up: half the time."""
+    return (table.order_by("customer_id") if "customer_id" in table.columns else table).cache()
+
+
+def given_to(spine: Table, given: Table, told: Mapping[str, str]) -> Table:
+    """The declared attributes of a flat source beside the keys."""
+    names = [column.name for column in declared(told, "given")]
+    return in_days(spine.join(given.select("customer_id", *names), "customer_id"), told).select(*spine.columns, *names)
 
 
 def dictionary(
     tables: Mapping[str, Table], attributes: Mapping[str, str], contract_end: str | None = None
 ) -> dict[str, Column]:
     """What each column of `subjects` means, by name, in the table's order."""
-    told = _told(attributes, contract_end)
+    told = told_by(attributes, contract_end)
     if "given" not in tables:
         return column_dictionary(tables, told)
     return {column.name: column for column in declared(told, "given")}
 
 
-def _told(attributes: Mapping[str, str], contract_end: str | None) -> dict[str, str]:
+def told_by(attributes: Mapping[str, str], contract_end: str | None) -> dict[str, str]:
     """The attributes that are features: the end of a contract is its outcome."""
     return {name: kind for name, kind in attributes.items() if name != contract_end}
 

@@ -27,6 +27,7 @@ class Record:
     facts     what else identifies the run: fingerprints, hash of the features' SQL, counts
     figures   name to matplotlib figure
     tables    name to a table of aggregates; never a customer's row
+    simulated whether nobody of the customers lives: verdict, figures and tables then say so
     """
 
     model: object
@@ -36,6 +37,7 @@ class Record:
     facts: Mapping[str, str | int | float] = field(default_factory=dict)
     figures: Mapping[str, object] = field(default_factory=dict)
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    simulated: bool = False
 
 
 def hand_in(record: Record, model: str, as_of: str, source: str) -> str:
@@ -57,15 +59,18 @@ def write(record: Record, stage: Path) -> str:
     record.model.save(stage / "model")
     for name, figure in record.figures.items():
         (stage / "figures").mkdir(exist_ok=True)
+        if record.simulated:
+            figure.text(1, 1, "simulated", ha="right", va="bottom", color="0.4", fontsize="small")
         figure.savefig(stage / "figures" / f"{name}.png", dpi=110, bbox_inches="tight", metadata={"Software": None})
     for name, table in record.tables.items():
         (stage / "tables").mkdir(exist_ok=True)
-        table.to_csv(stage / "tables" / f"{name}.csv", index=False)
+        table.to_csv(stage / "tables" / f"{name}{'-simulated' * record.simulated}.csv", index=False)
     content = {
         "sha256": folder_digest(stage / "model"),
         "metrics": {name: [float(v) for v in estimate] for name, estimate in record.metrics.items()},
         "passed": bool(record.passed),
-        "verdict": record.verdict,
+        "verdict": f"{'Simulated customers. ' * record.simulated}{record.verdict}",
+        "simulated": record.simulated,
         "facts": dict(record.facts),
     }
     (stage / "record.json").write_text(json.dumps(content, indent=1, sort_keys=True))

@@ -1,5 +1,6 @@
 """Runs: opened by the runner, filled from what a notebook handed in, closed whatever happens."""
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -57,6 +58,12 @@ def log_datasets(run_id: str, fingerprints: Mapping[str, str], source: str) -> N
         for name, fingerprint in sorted(fingerprints.items())
     ]
     client().log_inputs(run_id, inputs)
+
+
+def log_features(run_id: str, columns: Mapping[str, str], sql: str) -> None:
+    """What the features are made of: features.json, the sha256 of each column, and features.sql, all in one."""
+    client().log_text(run_id, json.dumps(dict(columns), indent=1), "features.json")
+    client().log_text(run_id, sql, "features.sql")
 
 
 def tag(run_id: str, tags: Mapping[str, str]) -> None:

@@ -1,0 +1,241 @@
+"""A table of features as one Parquet file, for any number of customers in a bounded memory.
+
+Customers are taken in ranges of their ids, one after the other: what a range needs is computed, written and forgotten.
+A range's rows are in the order of (customer_id, origin), so that the whole file is. Columns that compare a customer
+with others (`comparing`) are computed before, of all at once. The bytes are the same for any memory and any number of
+threads.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import ibis
+import ibis.expr.operations as ops
+import pyarrow as pa
+import pyarrow.parquet as pq
+from ibis.backends.duckdb import Backend
+from ibis.expr.types import Table
+
+from contracts.errors import WorldFailed
+from features import categories, regions, relations, responses
+from features.as_of import KEYS, beside
+from features.customer_table import _dictionary, joined
+from features.store import bring_up, opened
+from features.timelines import timelines
+
+CELL_BYTES = 100  # of memory for each cell of a range, counting what its sums need
+ROW_BYTES = 250  # and for each row of its day tables
+UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+GROUP_ROWS = 2**16  # of the file, for any ranges
+LINES = "lines"  # the database beside the file in which timelines are kept
+COMPARING = frozenset(
+    column.name
+    for columns in (relations.COLUMNS, categories.PRICE, categories.OWN_BRAND, responses.RATE, responses.KINDS)
+    for column in columns
+)
+
+
+@contextmanager
+def engine(folder: Path, memory_mb: int, threads: int | None = None) -> Iterator[Backend]:
+    """A DuckDB that takes at most so much memory, and puts what is more into a folder in `folder`, removed at the end.
+
+    threads  None takes all of the machine's
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    spill = tempfile.mkdtemp(prefix=".spill-", dir=folder)
+    settings = {"threads": threads} if threads else {}
+    try:
+        con = ibis.duckdb.connect(memory_limit=f"{memory_mb}MB", temp_directory=spill, **settings)
+        try:
+            yield con
+        finally:
+            con.disconnect()
+    finally:
+        shutil.rmtree(spill, ignore_errors=True)
+
+
+def comparing(attributes: Mapping[str, str]) -> frozenset[str]:
+    """The names of the columns that compare a customer with others, who must be known all at once."""
+    makers = {"region": regions.columns, "group": relations.group_columns}
+    return COMPARING | {c.name for name, kind in attributes.items() if kind in makers for c in makers[kind](name)}
+
+
+def write_features(
+    spine: Table,
+    tables: Mapping[str, Table],
+    attributes: Mapping[str, str],
+    out: Path,
+    columns: Collection[str] | None = None,
+    days: Mapping[str, Table] | None = None,
+) -> int:
+    """Write the features of every pair of the spine to `out`, in the order of (customer_id, origin); the rows written.
+
+    spine    on the connection of the tables, whose memory limit (`engine`) says how many customers are taken at once
+    columns  only these; None is all
+    days     the day tables, where they are kept (`features.store.opened`); None makes them, in files beside `out`
+
+    The file is whole, or it is not there. Raises `Refused` as `column_dictionary` does, `WorldFailed` when memory or
+    disk run out.
+    """
+    con = ibis.get_backend(spine)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{out.stem}-", dir=out.parent))
+    try:
+        con.raw_sql(f"ATTACH '{scratch / 'lines.duckdb'}' AS {LINES}")
+        try:
+            if days is None:
+                bring_up(tables, scratch, spine.origin.max().to_pyarrow().as_py())
+                days = opened(scratch, con)
+            rows = _Writing(con, spine, tables, attributes, columns, days).write(scratch / "out.parquet")
+        finally:
+            con.raw_sql(f"DETACH {LINES}")
+        os.replace(scratch / "out.parquet", out)
+    except (OSError, duckdb.OutOfMemoryException, duckdb.IOException) as error:
+        raise WorldFailed(f"{out.name} could not be written to {out.parent}: {error} Free memory or disk.") from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return rows
+
+
+class _Writing:
+    """The steps of `write_features`, on tables of the database `LINES` and views of one range of customers."""
+
+    def __init__(self, con, spine, tables, attributes, columns, days):
+        self.con, self.tables, self.attributes, self.days = con, tables, attributes, days
+        self.spine = self._kept("spine", spine.order_by(*KEYS))
+        self.lazy = {**tables, **timelines(days, tables)}
+        names = _dictionary(self.lazy, attributes)
+        self.wanted = [name for name in names if columns is None or name in columns]
+        self.ranges = self._ranges()
+
+    def write(self, file: Path) -> int:
+        """All ranges to one file; the number of rows."""
+        lines = self._timelines()
+        compared = self._compared(lines)
+        seen = {name: self._view(name, table) for name, table in lines.items()}
+        parts = [self._view("compared", compared)] if compared is not None else []
+        made = self._joined(self._view("spine", self.spine), seen, set(self.wanted) - comparing(self.attributes))
+        sql = ibis.to_sql(beside(made, *parts).select(*KEYS, *self.wanted).order_by(*KEYS))
+        tables = (
+            self.con.raw_sql(str(sql)).fetch_arrow_table()
+            for _ in self._each({**lines, "spine": self.spine, **({"compared": compared} if parts else {})})
+        )
+        rows = _to_parquet(tables, file)
+        with file.open("rb") as written:
+            os.fsync(written.fileno())
+        return rows
+
+    def _timelines(self) -> dict[str, Table]:
+        """What blocks read, of all customers: day tables as they are, timelines made a range of customers at a time."""
+        views = {name: self._view(name, table) for name, table in self.days.items()}
+        made = timelines(views, self.tables)
+        needed = self._needed(made)
+        once = {name: self._kept(name, made[name]) for name in made if "customer_id" not in made[name].columns}
+        made = {name: table for name, table in made.items() if name not in self.days and name not in once}
+        steps = list(self._steps(made, needed))
+        for number, _ in enumerate(self._each(self.days)):
+            for name, query, step in steps:
+                self.con.raw_sql(query)
+                if name in needed:
+                    into = f"INSERT INTO {LINES}.{name}" if number else f"CREATE TABLE {LINES}.{name} AS"
+                    self.con.raw_sql(f"{into} FROM {step}")
+        kept = {name: self.con.table(name, database=(LINES, "main")) for name, _, _ in steps if name in needed}
+        return {name: table for name, table in self.days.items() if name in needed} | once | kept
+
+    def _steps(self, made: Mapping[str, Table], needed: Collection[str]) -> Iterator[tuple[str, str, str]]:
+        """Name, SQL and place of each timeline of a range; one that others are made of is computed once for all."""
+        done = {}
+        for name, table in made.items():
+            users = [n for n, other in made.items() if n != name and other.op().find(lambda op, t=table: op == t.op())]
+            if needed.isdisjoint({name, *users}):
+                continue
+            query = ibis.to_sql(_in_order(table.op().replace(done).to_expr()))
+            kind = "TABLE" if users else "VIEW"
+            yield name, f"CREATE OR REPLACE TEMP {kind} step_{name} AS {query}", f"step_{name}"
+            if users:
+                self.con.raw_sql(f"CREATE OR REPLACE TEMP TABLE step_{name} AS {query} LIMIT 0")
+                done[table.op()] = self.con.table(f"step_{name}", database=("temp", "main")).op()
+
+    def _needed(self, made: Mapping[str, Table]) -> set[str]:
+        """The names of the tables that the wanted columns read."""
+        names = {name: ibis.table(table.schema(), name=name) for name, table in made.items()}
+        spine = ibis.table(self.spine.schema(), name="spine")
+        read = joined(spine, {**self.lazy, **names}, self.attributes, self.wanted)
+        return {table.name for table in read.op().find(ops.UnboundTable)}
+
+    def _compared(self, lines: Mapping[str, Table]) -> Table | None:
+        """The columns that compare customers, of all of them, or None where none is wanted."""
+        names = [name for name in self.wanted if name in comparing(self.attributes)]
+        return self._kept("compared", self._joined(self.spine, lines, names).order_by(*KEYS)) if names else None
+
+    def _joined(self, spine: Table, lines: Mapping[str, Table], names: Collection[str]) -> Table:
+        return joined(spine, {**self.lazy, **lines}, self.attributes, names)
+
+    def _ranges(self) -> list[tuple]:
+        """The first customer_id of each range, and of the next; None for the ends."""
+        pairs = self.spine.count().execute()
+        rows = sum(table.count().execute() for table in self.days.values())
+        need = pairs * len(self.wanted) * CELL_BYTES + rows * ROW_BYTES
+        many = -(-need // _memory(self.con))
+        ids = self.spine.select("customer_id").distinct()
+        ids = ids.mutate(at=ibis.row_number().over(order_by=ids.customer_id))
+        each = max(-(-ids.count().execute() // many), 1)
+        firsts = ids.filter((ids.at % each == 0) & (ids.at > 0)).order_by("at").customer_id.to_pyarrow().to_pylist()
+        return list(zip([None, *firsts], [*firsts, None], strict=True))
+
+    def _each(self, tables: Mapping[str, Table]) -> Iterator[None]:
+        """Point the views of these tables at one range after the other."""
+        for first, following in self.ranges:
+            for name, table in tables.items():
+                self._view(name, _within(table, tables, first, following))
+            yield
+
+    def _view(self, name: str, table: Table) -> Table:
+        self.con.raw_sql(f"CREATE OR REPLACE TEMP VIEW range_{name} AS {ibis.to_sql(table)}")
+        return self.con.table(f"range_{name}", database=("temp", "main"))
+
+    def _kept(self, name: str, table: Table) -> Table:
+        self.con.raw_sql(f"CREATE TABLE {LINES}.{name} AS {ibis.to_sql(table)}")
+        return self.con.table(name, database=(LINES, "main"))
+
+
+def _within(table: Table, tables: Mapping[str, Table], first, following) -> Table:
+    """The rows of the customers in a range: those of her applications, and all of a table that names no customer."""
+    if "customer_id" not in table.columns:
+        if "application_id" not in table.columns:
+            return table
+        return table.semi_join(_within(tables["application_days"], tables, first, following), "application_id")
+    table = table if first is None else table.filter(table.customer_id >= first)
+    return table if following is None else table.filter(table.customer_id < following)
+
+
+def _in_order(table: Table) -> Table:
+    return table.order_by("customer_id") if "customer_id" in table.columns else table
+
+
+def _memory(con: Backend) -> int:
+    """The bytes of memory that a connection may take."""
+    number, unit = con.raw_sql("SELECT current_setting('memory_limit')").fetchone()[0].split()
+    return int(float(number) * UNITS[unit])
+
+
+def _to_parquet(tables: Iterator[pa.Table], file: Path) -> int:
+    """Tables one after the other, in row groups of `GROUP_ROWS` wherever one of them ends; the number of rows."""
+    waiting = next(tables)
+    names = [field.name for field in waiting.schema if pa.types.is_string(field.type)]
+    how = {"compression": "zstd", "compression_level": 1, "use_dictionary": names}
+    rows = len(waiting)
+    with pq.ParquetWriter(file, waiting.schema, **how) as writer:
+        for table in tables:
+            rows += len(table)
+            waiting = pa.concat_tables([waiting, table])
+            if whole := len(waiting) // GROUP_ROWS * GROUP_ROWS:
+                writer.write_table(waiting.slice(0, whole).combine_chunks(), GROUP_ROWS)
+                waiting = waiting.slice(whole)
+        writer.write_table(waiting.combine_chunks(), GROUP_ROWS)
+    return rows
