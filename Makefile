@@ -24,7 +24,7 @@ export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env install demo test test-fast browser lab ui lint lock clean
+.PHONY: help env install demo test test-fast spark browser lab ui lint lock clean
 
 help: ## this list
 	@awk -F ': *[^#]*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -55,12 +55,21 @@ install:
 demo: env ## real customer data, all the way to a registered, explained, scored churn model
 	@$(PY) -m pipelines demo
 
-test: env ## all tests
+test: env spark ## all tests
 	@[ -e $(ENV)/browser ] || $(MAKE) --no-print-directory browser
 	@$(PY) -m pytest
 
 test-fast: env ## the tests that take seconds and need no browser
 	@$(PY) -m pytest -m "not slow and not browser"
+
+# PySpark and a Java: half a gigabyte that only those who outgrow one machine need, and the tests that compare engines.
+# Its stamp is the content of its lock, as that of `env` is. PySpark is built here, with the environment's setuptools.
+spark: env ## PySpark into the environment, and a Java for it; does nothing when it is there already
+	@if [ "$$($(PY) -c '$(KEY)' requirements-spark.lock 2>&1)" != "$$(cat $(ENV)/spark 2>&1)" ]; then \
+		echo "PySpark: 490 MB to fetch, and about a minute"; rm -f $(ENV)/spark; \
+		if $(PY) -m uv pip install --python $(PY) --require-hashes -r requirements-spark.lock --no-build-isolation \
+			|| $(PY) -m pip install --disable-pip-version-check --require-hashes -r requirements-spark.lock --no-build-isolation; \
+		then $(PY) -c '$(KEY)' requirements-spark.lock > $(ENV)/spark; else exit 1; fi; fi
 
 # Chromium for the tests that open pages; without it they are skipped. The stamp means: tried once, do not ask again.
 browser: env ## Chromium for the tests that open pages, from Debian's packages where we may install them
@@ -87,11 +96,14 @@ lint: env ## style of code and notebooks
 	@$(PY) -m ruff check .
 	@$(PY) -m nbstripout --verify --keep-id notebooks/*.ipynb
 
-lock: env ## both locks anew from pyproject.toml: only what it asks for changes
+lock: env ## the locks anew from pyproject.toml: only what it asks for changes
 	@$(PY) -m uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-annotate --quiet -o requirements.lock
 	@echo uv | $(PY) -m uv pip compile - --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-annotate --quiet -o requirements-uv.lock
+	@$(PY) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["spark"])' \
+		| tr ' ' '\n' | $(PY) -m uv pip compile - --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-annotate --quiet -o requirements-spark.lock
 
 clean: ## the environment and the caches away; never data, never runs
 	@rm -rf $(ENV) build .hypothesis .pytest_cache .ruff_cache src/*.egg-info

@@ -25,6 +25,7 @@ from packaging.utils import canonicalize_name
 HOUSE = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((HOUSE / "pyproject.toml").read_text())
 LOCKS = ("requirements.lock", "requirements-uv.lock")
+SPARK = "requirements-spark.lock"
 PYTHONS = ("3.11", "3.12", "3.13")
 MACHINES = {
     "linux": {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix"},
@@ -90,7 +91,15 @@ def test_this_environment_is_the_lock_and_the_lock_is_complete():
     assert len(seen) > 100
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+def test_the_lock_of_spark_holds_what_pyproject_asks_and_what_that_needs():
+    have = {canonicalize_name(one.name): one for one in (Requirement(e.split(" --hash")[0]) for e in entries(SPARK))}
+    wanted = [Requirement(line) for line in PYPROJECT["project"]["optional-dependencies"]["spark"]]
+    assert [str(one) for one in wanted] == [str(have[canonicalize_name(one.name)]) for one in wanted], "run `make lock`"
+    assert have.keys() - {one.name for one in wanted} == {"py4j"}
+    assert have.keys().isdisjoint(locked(HERE)), "a package in two locks can have two versions"
+
+
+@pytest.mark.parametrize("lock", [*LOCKS, SPARK])
 def test_every_entry_of_a_lock_has_hashes_and_nothing_else(lock):
     for entry in entries(lock):
         wanted, _, hashes = entry.partition(" --hash")
@@ -148,16 +157,16 @@ esac
 @pytest.fixture
 def bare(tmp_path):
     """A folder with the files of the set-up, and `make env` there: its return code, and what was asked for."""
-    for name in ("Makefile", "pyproject.toml", *LOCKS):
+    for name in ("Makefile", "pyproject.toml", *LOCKS, SPARK):
         shutil.copy(HOUSE / name, tmp_path)
     python = tmp_path / "stand-in"
     python.write_text(STAND_IN.format(python=sys.executable))
     python.chmod(0o755)
 
-    def make_env(named: Path | str = python, **others) -> tuple[int, str]:
+    def make_env(named: Path | str = python, target: str = "env", **others) -> tuple[int, str]:
         asked = Path(make_env.home) / "asked"
         asked.unlink(missing_ok=True)
-        command = ["make", "env", f"PYTHON={named}"] if named else ["make", "env"]
+        command = ["make", target, f"PYTHON={named}"] if named else ["make", target]
         done = subprocess.run(command, cwd=make_env.home, capture_output=True, text=True, **others)
         return done.returncode, asked.read_text() if asked.exists() else done.stderr
 
@@ -191,6 +200,22 @@ def test_without_uv_pip_installs_the_same_lock(bare):
     code, asked = bare()
     assert code == 0
     assert "-m pip install --disable-pip-version-check --require-hashes -r requirements.lock" in asked
+
+
+def test_spark_is_installed_by_hash_once_and_only_when_asked_for(bare):
+    code, env = bare()
+    assert code == 0 and SPARK not in env
+    code, first = bare(target="spark")
+    assert code == 0 and f"--require-hashes -r {SPARK}" in first and "requirements.lock" not in first
+    assert bare(target="spark") == (0, "")
+    with (bare.home / SPARK).open("a") as file:
+        file.write("\n")
+    (bare.home / "no-uv").touch()
+    (bare.home / "no-pip").touch()
+    assert bare(target="spark")[0] != 0
+    (bare.home / "no-pip").unlink()
+    code, again = bare(target="spark")
+    assert code == 0 and f"-m pip install --disable-pip-version-check --require-hashes -r {SPARK}" in again
 
 
 def test_an_install_that_failed_is_tried_again(bare):
