@@ -235,7 +235,11 @@ def test_all_columns_of_all_tables_are_reported_at_once(shop):
         ("booked", "bocked", "orders: bocked must be among the columns of lines.csv, but is not"),
         ("booked", "ordered_at + 1 dy", "known_at must be a column, a date, or an event with a delay"),
         ("first_seen_at + 1", "seen_at + 1", "known_at must count from a time of customers, but seen_at is none"),
-        ("age: number", "age: numbr", "attribute age must be one of number, category, flag, date, but is 'numbr'"),
+        (
+            "age: number",
+            "age: numbr",
+            "attribute age must be one of number, category, flag, date, region, group, but is 'numbr'",
+        ),
         ("currency: EUR\n", "", "currency must be there, but is not. Add it."),
         ("  orders:", "  order:", "order is no raw table. There are customers, orders,"),
         ("folder: files", "folder: files\nfolder: x", "each key must stand once, but folder stands twice"),
@@ -243,7 +247,7 @@ def test_all_columns_of_all_tables_are_reported_at_once(shop):
         (
             "kind: folder",
             "kind: fodler",
-            "kind must be one of complete_journey, flat, folder, database, but is 'fodler'",
+            "kind must be one of complete_journey, flat, folder, database, world, but is 'fodler'",
         ),
         ("kind: folder", "kind: [folder", "must be YAML, but is not at line"),
         (

@@ -13,6 +13,7 @@ from sources.folder import open_folder
 from sources.given import open_flat
 from sources.mapping import read_mapping
 from sources.source import Source
+from sources.world.source import open_world
 
 
 def names() -> list[str]:
@@ -42,4 +43,5 @@ _OPENERS = {
     "flat": open_flat,
     "folder": open_folder,
     "database": open_database,
+    "world": open_world,
 }

@@ -98,6 +98,7 @@ def _products(lines: Table, catalogue: Table) -> Table:
         "department",
         "brand",
         category=catalogue.product_category,
+        own_brand=catalogue.brand == "Private",
         known_at=ibis.timestamp(FIRST_DAY),
     )
 

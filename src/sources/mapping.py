@@ -18,7 +18,7 @@ import yaml
 from contracts.errors import Refused
 from contracts.tables import CONTRACTS, DESCRIBED
 
-KINDS = ("number", "category", "flag", "date")
+KINDS = ("number", "category", "flag", "date", "region", "group")
 LARGEST = 64 * 1024
 _DELAYED = re.compile(r"(\w+) \+ (\d+) (hour|day)s?")
 
@@ -64,7 +64,7 @@ class TableMapping:
 
     origin      the file in the folder, or the table in the database
     columns     name in the contract -> name in the origin; a name that is not here is the same in both
-    attributes  declared attribute -> number, category, flag or date
+    attributes  declared attribute -> its kind, one of KINDS
     known_at    when a row reached us
     units       column -> what one unit of the origin is in the table's; for money, in cents
     format      how cells are written
@@ -118,6 +118,7 @@ SHAPES: Mapping[str, tuple[tuple[str, ...], Mapping[str, type]]] = {
     "flat": (("outcome", "positive"), _FLAT),
     "folder": (("folder", "currency", "tables"), _MAPPED | {"folder": str}),
     "database": (("currency", "tables"), _MAPPED | {"url": str, "url_from": str}),
+    "world": (("folder",), {"folder": str}),
 }
 _TABLE = {"file": str, "table": str, "columns": dict, "attributes": dict, "known_at": str, "units": dict}
 _SAID = {str: "text", list: "a list", dict: "names with values"}

@@ -274,6 +274,8 @@ _READERS = {
     "whole": _whole,
     "category": _category,
     "flag": _flag,
+    "region": _category,
+    "group": _id,
 }
 _TYPES = {
     "id": "string",
@@ -283,6 +285,8 @@ _TYPES = {
     "whole": "int64",
     "category": "string",
     "flag": "boolean",
+    "region": "string",
+    "group": "string",
 }
 
 

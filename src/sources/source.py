@@ -15,8 +15,10 @@ class Source:
     kind              "events" (tables with times) or "flat" (the table `given` alone, outcome included)
     con               the connection that the tables live on
     tables            the canonical raw tables of contracts.tables, by name
-    attributes        the declared attributes of customers (flat: of `given`): number, category, flag or date
+    attributes        the declared attributes of customers (flat: of `given`): number, category, flag, date, region (a
+                      place) or group (the id of a household or a company)
     known_afterwards  flat: columns known only after the outcome, refused as features; not in `tables`
+    simulated         whether nobody of its customers lives: what is made of it says so, by `label`
     contract_end      the declared date attribute that says when a contract ends, where churn is the end of a contract
     assumes           what the source does not say and the adapter took for granted, each in a sentence
     """
@@ -29,3 +31,9 @@ class Source:
     known_afterwards: tuple[str, ...] = ()
     assumes: tuple[str, ...] = ()
     contract_end: str | None = None
+    simulated: bool = False
+
+    @property
+    def label(self) -> str:
+        """The name by which all that is made of the source is called: `world-simulated` where nobody lives."""
+        return f"{self.name}-simulated" if self.simulated else self.name

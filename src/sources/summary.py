@@ -14,6 +14,9 @@ HAPPENED = {
     "responses": "responded_at",
     "applications": "applied_at",
     "instalments": "due_at",
+    "cases": "opened_at",
+    "surveys": "answered_at",
+    "visits": "visited_at",
 }
 
 

@@ -1,0 +1,25 @@
+"""The measures of benchmarks/headroom.py, by hand and at their ends."""
+
+import numpy as np
+import pytest
+
+from benchmarks.headroom import Scores, gap_closed, qini
+
+
+def test_qini_by_hand():
+    """Of two heads one gains a purchase: the area above chance is 1/8; worst first, minus it."""
+    effect = np.array([1.0, 0.0])
+    assert qini(effect, effect) == pytest.approx(10_000 / 8)
+    assert qini(effect, -effect) == pytest.approx(-10_000 / 8)
+    assert qini(effect, np.zeros(2)) == pytest.approx(0)
+
+
+def test_the_gap_is_closed_by_the_best_score_and_not_by_the_naive_one():
+    rng = np.random.default_rng(0)
+    p = rng.random(2_000)
+    y = (rng.random(2_000) < p).astype(float)
+    dull = p + rng.normal(0, 1, 2_000)
+    assert gap_closed(Scores(y, dull, p, p, p), 1) == pytest.approx((1, 1, 1))
+    assert gap_closed(Scores(y, dull, dull, p, p), 1) == pytest.approx((0, 0, 0))
+    value, low, high = gap_closed(Scores(y, dull, p + rng.normal(0, 0.3, 2_000), p, p), 1)
+    assert 0 < low < value < high < 1
