@@ -33,6 +33,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from threadpoolctl import threadpool_limits
 
+# this folder is not looked in: a script here has the name of the room `features`
+sys.path[:] = [folder for folder in sys.path if Path(folder).resolve() != Path(__file__).resolve().parent]
+
 from contracts.errors import Refused
 from evaluation.bootstrap import resamples
 from evaluation.calibration import calibration_error
