@@ -4,6 +4,7 @@ import os
 import sys
 import traceback
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -61,14 +62,52 @@ def score(model: ModelName, source: SourceName, as_of: AsOf):
 
 
 @app.command()
-def check(source: Annotated[str, typer.Argument(help="The source to check.")]):
-    """Check the contracts of a source; nothing is trained or written."""
+def check(
+    source: Annotated[str, typer.Argument(help="The source to check.")],
+    leaks: Annotated[
+        bool, typer.Option("--leaks", help="Also whether features know the future; with --as-of.")
+    ] = False,
+    as_of: Annotated[str | None, typer.Option("--as-of", help="The day that --leaks looks back from.")] = None,
+    block: Annotated[
+        str | None, typer.Option("--block", help="FILE.py:FUNCTION, features of your own to look at instead.")
+    ] = None,
+):
+    """Check the contracts of a source, and the features for leaks; nothing is trained or written."""
     from contracts.tables import check as run
     from sources import open_source
 
+    if leaks != bool(as_of) or (block and not leaks):
+        raise Refused("--leaks and --as-of go together, and --block with them. Give all that are missing.")
     opened = open_source(source)
     run(opened.tables, opened.attributes)
-    out.print(f"{source}: {len(opened.tables)} tables keep their contracts ({', '.join(opened.tables)}).")
+    out.print(f"{opened.label}: {len(opened.tables)} tables keep their contracts ({', '.join(opened.tables)}).")
+    if leaks:
+        from pipelines.leaks import check_leaks
+
+        check_leaks(opened, as_of, block, lambda line: out.print(line, soft_wrap=True))
+
+
+@app.command()
+def features(
+    source: Annotated[str, typer.Argument(help="The source whose features to write.")],
+    as_of: Annotated[str | None, typer.Option("--as-of", help="The origin: nothing known from that day on.")] = None,
+    origins: Annotated[int, typer.Option(help="How many origins, the last of them --as-of.")] = 1,
+    spacing_days: Annotated[int, typer.Option(help="The days between two origins.")] = 30,
+    to: Annotated[Path | None, typer.Option("--out", help="A file; by default below data/features.")] = None,
+    memory_mb: Annotated[int | None, typer.Option(help="Memory to take; by default half of the machine's.")] = None,
+    describe: Annotated[bool, typer.Option("--describe", help="Print what each column means, and write none.")] = False,
+):
+    """Write the features of a source's customers as known on a day, or describe their columns."""
+    from pipelines.features import described
+    from pipelines.features import features as run
+
+    if describe == bool(as_of):
+        raise Refused("Give --as-of to write features, or --describe to read what they mean: one of the two.")
+    if describe:
+        _print_columns(source, described(source))
+        return
+    done = run(source, as_of, origins, spacing_days, to, memory_mb, _say)
+    out.print(f"{done.rows:,} rows of features ({done.added:,} new raw rows): {done.path}", soft_wrap=True)
 
 
 @app.command()
@@ -86,7 +125,7 @@ def sources(
             out.print(name)
         return
     opened = open_source(describe)
-    _print_frame(f"{describe} ({opened.kind})", summary(opened))
+    _print_frame(f"{opened.label} ({opened.kind})", summary(opened))
     for line in opened.assumes:
         out.print(f"assumed: {line}", soft_wrap=True)
 
@@ -135,6 +174,18 @@ def ui(port: Annotated[int, typer.Option(help="On loopback only.")] = 5000):
             "1",
         ],
     )
+
+
+@app.command()
+def world(
+    customers: Annotated[int, typer.Option(help="How many.")],
+    seed: Annotated[int, typer.Option(help="The same seed makes the same world.")],
+    folder: Annotated[str, typer.Option("--out", help="Where to put it.")] = "data/raw/world",
+):
+    """Make a simulated company, whose truth is known, for the source `world`."""
+    from pipelines.world import world as run
+
+    out.print(f"simulated world: {run(customers, seed, folder, _say)}", soft_wrap=True)
 
 
 @app.command()
@@ -212,9 +263,17 @@ def _print_frame(title: str, frame) -> None:
     out.print(table)
 
 
+def _print_columns(source: str, columns) -> None:
+    import pandas as pd
+
+    rows = [(c.name, c.unit, c.window, c.meaning, c.null, ", ".join(c.reads)) for c in columns.values()]
+    names = ["name", "unit", "window", "meaning", "missing", "tables"]
+    _print_frame(f"features of {source}", pd.DataFrame(rows, columns=names, dtype=object))
+
+
 def _show_retrained(done) -> None:
     value, low, high = done.metrics["test/auc"]
-    out.print(f"{done.model} version {done.version}: AUC {value:.3f} ({low:.3f} to {high:.3f})")
+    out.print(f"{done.model} version {done.version}: AUC {value:.3f} ({low:.3f} to {high:.3f}) on {done.label}")
     out.print(done.verdict, soft_wrap=True)
     out.print(done.standing, soft_wrap=True)
     out.print(f"notebook {done.html}\nrun      {done.run_id}", soft_wrap=True)

@@ -10,11 +10,12 @@ import pandas as pd
 from contracts.places import mlruns, root
 from contracts.tables import check
 from pipelines.parameters import complete
-from pipelines.report import to_html
+from pipelines.report import entitle_simulated, to_html
 from pipelines.retrain import retrain
 from pipelines.run_notebook import run_notebook
 from pipelines.score import score
 from sources import open_source
+from sources.source import Source
 
 SOURCE, AS_OF = "complete_journey", "2018-01-02"
 ROWS = (
@@ -36,7 +37,7 @@ def demo(say: Callable[[str], None]) -> pd.DataFrame:
     opened = open_source(SOURCE)
     check(opened.tables, opened.attributes)
     say("demo 2 of 4: who the customers are")
-    customers = _customers(say)
+    customers = _customers(opened, say)
     say("demo 3 of 4: retrain churn")
     done = retrain("churn", SOURCE, AS_OF, {}, lambda line: say(f"  {line}"))
     say("demo 4 of 4: score every customer")
@@ -61,14 +62,16 @@ def _shown(path: Path) -> Path:
     return path.relative_to(root())
 
 
-def _customers(say: Callable[[str], None]) -> Path:
+def _customers(opened: Source, say: Callable[[str], None]) -> Path:
     """The page of `10_customers`; no model comes of it, so that it is no run."""
     notebook = root() / "notebooks" / "10_customers.ipynb"
     place = mlruns() / "notebooks"
     unfinished = place / ".unfinished"
     unfinished.mkdir(parents=True, exist_ok=True)
-    executed = unfinished / f"{notebook.stem}-{SOURCE}-{AS_OF}.ipynb"
-    run_notebook(notebook, executed, complete(notebook, {"source": SOURCE, "as_of": AS_OF}), say)
+    executed = unfinished / f"{notebook.stem}-{opened.label}-{AS_OF}.ipynb"
+    run_notebook(notebook, executed, complete(notebook, {"source": opened.name, "as_of": AS_OF}), say)
+    if opened.simulated:
+        entitle_simulated(executed)
     for file in (executed, to_html(executed)):
         os.replace(file, place / file.name)
     shutil.rmtree(unfinished)

@@ -1,9 +1,19 @@
 """The executed notebook as a page that one would send to a director: the argument and its pictures, no plumbing."""
 
+import json
 import re
 from pathlib import Path
 
 STYLE = Path(__file__).with_name("report.css")
+
+
+def entitle_simulated(executed: Path) -> None:
+    """The title of an executed notebook, and so of its page, gets the word."""
+    notebook = json.loads(executed.read_text(encoding="utf-8"))
+    titled = next(cell for cell in notebook["cells"] if "".join(cell["source"]).startswith("# "))
+    first, *rest = "".join(titled["source"]).splitlines(keepends=True)
+    titled["source"] = [f"{first.rstrip()} (simulated)\n", *rest]
+    executed.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def to_html(executed: Path) -> Path:
