@@ -1,46 +1,89 @@
 """The columns of `benchmarks/features.py` by the project itself.
 
-python -P benchmarks/feature_ours.py features ORDERS PRODUCTS 2023-02-01,2023-03-01 OUT
+    python -P benchmarks/feature_ours.py features ORDERS PRODUCTS 2023-02-01,2023-03-01 OUT x,t_x
+
+`features` makes all from the raw lines. The others are the daily job: `keep` sums the lines known before the day before
+the last origin to day tables, `increment` appends that day, `kept` makes the features of the origins from what is kept.
+They are run in this order. `spark` is `features` on Spark, from the same expressions.
 """
 
+import shutil
 import sys
-from datetime import date
+from collections.abc import Collection, Mapping
+from datetime import date, timedelta
 from pathlib import Path
 
 import ibis
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 from ibis import _
+from ibis.expr.types import Table
 
 from contracts.boundary import is_known
-from features.as_of import spine_of
+from features.as_of import KEYS, spine_of
 from features.customer_table import customer_table
+from features.store import bring_up, opened
+from features.writing import engine, write_features
+from sources.spark import connect_spark
 
-THREADS, MEMORY = 2, "8GB"
+THREADS, MEMORY_MB = 2, 8_000
 
 
-def features(orders: str, products: str, origins: list[str], out: str, columns: list[str]) -> None:
-    """Write one row for each customer with a known sale and each origin, sorted by both."""
-    spill = str(Path(out).with_suffix(".spill"))
-    con = ibis.duckdb.connect(threads=THREADS, memory_limit=MEMORY, temp_directory=spill)
-    tables = {"orders": con.read_parquet(orders), "products": con.read_parquet(products)}
+def features(tables: Mapping[str, Table], origins: list[date], out: Path, columns: Collection[str]) -> None:
+    """From the raw lines to the file."""
+    write_features(_spine(tables, origins), tables, {}, out, columns)
+
+
+def keep(tables: Mapping[str, Table], origins: list[date], out: Path, columns: Collection[str]) -> None:
+    """Day tables of all that was known a day before the last origin; what was kept before goes."""
+    shutil.rmtree(_folder(out), ignore_errors=True)
+    bring_up(tables, _folder(out), origins[-1] - timedelta(days=1))
+
+
+def increment(tables: Mapping[str, Table], origins: list[date], out: Path, columns: Collection[str]) -> None:
+    """The lines of one day more."""
+    bring_up(tables, _folder(out), origins[-1])
+
+
+def kept(tables: Mapping[str, Table], origins: list[date], out: Path, columns: Collection[str]) -> None:
+    """Features of the origins from the day tables."""
+    days = opened(_folder(out), ibis.get_backend(tables["orders"]))
+    write_features(_spine(tables, origins), tables, {}, out, columns, days)
+
+
+def spark(tables: Mapping[str, Table], origins: list[date], out: Path, columns: Collection[str]) -> None:
+    """`features` on Spark, whose files are put together to one."""
+    parts = out.with_suffix(".parts")
+    table = customer_table(_spine(tables, origins), tables, {}, columns)
+    table.order_by(*KEYS).to_parquet(parts, mode="overwrite")
+    pq.write_table(ds.dataset(parts).to_table().sort_by([(key, "ascending") for key in KEYS]), out)
+    shutil.rmtree(parts)
+
+
+def _spine(tables: Mapping[str, Table], origins: list[date]) -> Table:
+    """Each customer with a sale known before an origin, and that origin."""
     sold = tables["orders"].filter(_.amount_cents >= 0)
     first = sold.group_by("customer_id").agg(known_at=_.known_at.min())
-    pairs = spine_of(first, tuple(map(date.fromisoformat, origins))).join(first, "customer_id")
-    known = pairs.filter(is_known(pairs.known_at, pairs.origin.cast("timestamp"))).select("customer_id", "origin")
-    spine = con.create_table("spine", known, temp=True)
-    table = customer_table(spine, tables, {}, columns)
-    table.order_by("customer_id", "origin").to_parquet(out)
+    pairs = spine_of(first, tuple(origins)).join(first, "customer_id")
+    return pairs.filter(is_known(pairs.known_at, pairs.origin.cast("timestamp"))).select(*KEYS)
 
 
-def increment(orders: str, products: str, origins: list[str], out: str, columns: list[str]) -> None:
-    """A new day's lines added to aggregates that were kept, and the features of one origin read from them."""
-    raise SystemExit("not built yet")
+def _folder(out: Path) -> Path:
+    """Where one case's day tables are kept, for the works that share them."""
+    return out.parent / f"{out.stem.split('-')[0]}-days"
 
 
-def spark(orders: str, products: str, origins: list[str], out: str, columns: list[str]) -> None:
-    """`features` on Spark local[2]."""
-    raise SystemExit("not built yet")
+def main(work: str, orders: str, products: str, origins: str, out: str, columns: str) -> None:
+    """Do one of the works."""
+    told = [date.fromisoformat(day) for day in origins.split(",")], Path(out), columns.split(",")
+    if work == "spark":
+        con = connect_spark()
+        spark({"orders": con.read_parquet(orders), "products": con.read_parquet(products)}, *told)
+        return
+    with engine(Path(out).parent, MEMORY_MB, THREADS) as con:
+        tables = {"orders": con.read_parquet(orders), "products": con.read_parquet(products)}
+        {"features": features, "keep": keep, "increment": increment, "kept": kept}[work](tables, *told)
 
 
 if __name__ == "__main__":
-    work = {"features": features, "increment": increment, "spark": spark}[sys.argv[1]]
-    work(*sys.argv[2:4], sys.argv[4].split(","), sys.argv[5], sys.argv[6].split(","))
+    main(*sys.argv[1:])

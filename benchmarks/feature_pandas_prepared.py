@@ -7,9 +7,13 @@ keeps the order, so that "different" is a comparison with the neighbouring row a
 """
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+sys.path.append(str(Path(__file__).resolve().parent))
+
 from feature_pandas import (
     SATURDAY,
     WINDOWS,

@@ -1,10 +1,10 @@
 """The columns of `benchmarks/features.py` by Polars, as one who knows Polars well would write them.
 
-    python -P benchmarks/feature_polars.py ORDERS PRODUCTS 2023-02-01,2023-03-01 OUT
+    python -P benchmarks/feature_polars.py straight ORDERS PRODUCTS 2023-02-01,2023-03-01 OUT
 
-The file is scanned lazily, by the streaming engine, into four tables that are summed to days and sorted once, for all
-origins. One origin is then one lazy query: a filter, which keeps the order, so that "different" is a comparison with
-the neighbouring row, and group-bys of small integers.
+The file is scanned lazily, by the streaming engine, into tables that are summed to days and sorted: `straight` for each
+origin, of the lines known before it; `prepared` once, for all origins. One origin is then one lazy query: a filter,
+which keeps the order, so that "different" is a comparison with the neighbouring row, and group-bys of small integers.
 """
 
 import sys
@@ -19,27 +19,38 @@ BY_DAY = ("customer", "day", "known")
 SUMS = {"purchase_days": "new", "spend_cents": "spend", "lines": "lines", "discount": "discount"}
 
 
-def main(orders: str, products: str, origins: list[str], out: str) -> None:
+def main(how: str, orders: str, products: str, origins: list[str], out: str) -> None:
     """Write one row for each customer with a known sale and each origin, sorted by both."""
-    tables = prepare(orders, products)
-    parts = [features(date.fromisoformat(origin), **tables).collect() for origin in origins]
+    days = [date.fromisoformat(origin) for origin in origins]
+    if how == "prepared":
+        tables = prepare(orders, products, days[-1])
+        parts = [features(day, **tables).collect() for day in days]
+    else:
+        parts = [features(day, **prepare(orders, products, day)).collect() for day in days]
     pl.concat(parts).sort("customer_id", "origin").write_parquet(out)
 
 
-def prepare(orders: str, products: str) -> dict[str, pl.LazyFrame]:
-    """The tables that every origin filters, in memory; days are counted since 1970, categories in order of name."""
+def prepare(orders: str, products: str, before: date) -> dict[str, pl.LazyFrame]:
+    """The tables that an origin filters, of the lines known before a day, in memory.
+
+    Days are counted since 1970, categories in order of name.
+    """
     catalogue = pl.scan_parquet(products).select(
         "product_id", "category", code=col("category").rank("dense").cast(pl.UInt16)
     )
-    lines = pl.scan_parquet(orders).select(
-        "order_id",
-        "product_id",
-        "amount_cents",
-        "discount_cents",
-        customer="customer_id",
-        day=_day("ordered_at"),
-        known=_day("known_at"),
-        evening=col("ordered_at").dt.hour() >= 18,
+    lines = (
+        pl.scan_parquet(orders)
+        .select(
+            "order_id",
+            "product_id",
+            "amount_cents",
+            "discount_cents",
+            customer="customer_id",
+            day=_day("ordered_at"),
+            known=_day("known_at"),
+            evening=col("ordered_at").dt.hour() >= 18,
+        )
+        .filter(col("known") < (before - date(1970, 1, 1)).days)
     )
     sold, returned = lines.filter(col("amount_cents") >= 0), lines.filter(col("amount_cents") < 0)
     days = sold.group_by(BY_DAY).agg(
@@ -189,4 +200,4 @@ _INNER = [
 ]
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3], sys.argv[3].split(","), sys.argv[4])
+    main(*sys.argv[1:4], sys.argv[4].split(","), sys.argv[5])
