@@ -9,7 +9,7 @@ For each customer with a known sale, at each of twelve monthly origins (or the l
 the columns of `COLUMNS` to a Parquet file, sorted by customer and origin. Each runs alone, in a process of its own with
 two threads, from the files on disk to the file on disk: preparation counts. Printed for each case: seconds on the
 clock and of the processors, peak memory, bytes read, rows and columns out, and the ratio of processor seconds to ours.
-featuretools makes fewer columns, and says so by their number. pandas and Polars are there twice: as one writes it, a
+featuretools makes fewer columns, and says so by their number. pandas and Polars are there as one writes them, with a
 pass over the lines for each origin, and prepared, with the idea that ours rests on (sums by day, sorted once) put to
 work by hand for just these columns.
 
@@ -17,8 +17,8 @@ work by hand for just these columns.
 `--scaling` prints what ours costs a line from 1 M to 100 M lines, and what twelve origins cost against one.
 
 Orders are generated (`feature_data.py`) in the ignored `data/raw/benchmark`, where environments of peers are made too.
-What cannot be installed is "not here"; more than 15 minutes of a processor, or 12 GB, is "did not
-finish".
+What cannot be installed is "not here"; more than 15 minutes of a processor, or 12 GB, is
+"did not finish".
 """
 
 import subprocess
