@@ -10,7 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from pipelines.parameters import complete
 from pipelines.report import entitle_simulated, to_html
+from pipelines.run_notebook import run_notebook
 from registry.record import Record, write
 from sources import catalogue
 from sources.source import Source
@@ -40,6 +42,18 @@ def test_what_commands_say_bears_the_word(made):
     for words in (("runs",), ("check", "world"), ("sources", "--describe", "world")):
         # a narrow table would break the word
         assert WORD in homes.run(home, *words, COLUMNS="200").out, words
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "asked"), [("05_world", {"twins": 2_000}), ("10_customers", {})])
+def test_the_other_notebooks_run_on_the_world_too(made, tmp_path, monkeypatch, name, asked):
+    """`20_churn` is what `made` has run."""
+    monkeypatch.setenv("CRM_HOME", str(made[0]))
+    notebook, executed = made[0] / "notebooks" / f"{name}.ipynb", tmp_path / f"{name}.ipynb"
+    run_notebook(notebook, executed, complete(notebook, {**asked, "source": "world", "as_of": AS_OF}), lambda _: None)
+    entitle_simulated(executed)
+    assert WORD in nbformat.read(executed, as_version=4).cells[0].source.splitlines()[0].lower()
+    assert to_html(executed).read_text().count("<img") > 1
 
 
 @pytest.mark.slow

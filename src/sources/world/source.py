@@ -7,7 +7,7 @@ from contracts.errors import Refused
 from contracts.tables import CONTRACTS
 from sources.mapping import SourceMapping
 from sources.source import Source
-from sources.world.retail import ATTRIBUTES
+from sources.world import lending, retail
 from sources.world.writer import label
 
 
@@ -29,7 +29,7 @@ def open_world(mapping: SourceMapping, con: Backend) -> Source:
             for name in CONTRACTS
             if (folder / name).is_dir()
         },
-        attributes=ATTRIBUTES,
+        attributes=retail.ATTRIBUTES | (lending.ATTRIBUTES if (folder / "applications").is_dir() else {}),
         assumes=(
             f"Simulated: nobody of these {told['customers']:,} customers lives (seed {told['seed']}, "
             f"{told['days']} days from {told['first_day']}).",
