@@ -1,6 +1,7 @@
 """Retrain one model: check, lock, run the notebook, log, register, point the aliases. All side effects are here."""
 
 import getpass
+import logging
 import os
 import shutil
 import signal
@@ -229,4 +230,6 @@ class _stoppable:
 
     @staticmethod
     def _stop(*_):
+        # the kernel dies with us, and asyncio would tell of it at length, after the one clear reason
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         raise Stopped("on request (SIGTERM). The run is closed as KILLED.")

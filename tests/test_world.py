@@ -18,7 +18,7 @@ from contracts.errors import Refused
 from contracts.tables import check
 from pipelines.__main__ import app
 from sources import open_source
-from sources.world import retail
+from sources.world import lending, retail
 from sources.world.draws import draws, uniform
 from sources.world.expectation import alive, basket_cents, purchases_ahead
 from sources.world.latent import traits
@@ -34,7 +34,6 @@ from sources.world.parameters import (
     World,
 )
 from sources.world.purchases import occasions
-from sources.world.source import ATTRIBUTES
 from sources.world.tempo import tempo
 from sources.world.writer import write_world
 
@@ -92,7 +91,7 @@ def test_the_world_keeps_its_contracts_and_says_that_it_is_simulated(home, monke
     assert opened.simulated
     assert {"customers", "orders", "products", "campaigns", "contacts", "responses"} <= opened.tables.keys()
     assert {"cases", "surveys", "visits"} <= opened.tables.keys()
-    assert opened.attributes == ATTRIBUTES
+    assert opened.attributes == retail.ATTRIBUTES | lending.ATTRIBUTES
     assert {opened.attributes["region"], opened.attributes["household"]} == {"region", "group"}
 
 
