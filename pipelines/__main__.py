@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from contracts.errors import Refused, WorldFailed
 from contracts.places import mlruns
+from pipelines.console import KEPT, AsOf, ModelName, SourceName, err, out, print_frame, say
+from pipelines.reviewing import reviewing
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,15 +21,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 a bug, 2 refused before anything was written, 3 done but the champion stays, "
     "4 another run holds the lock, 5 disk, store or source failed, 143 stopped.",
 )
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
-
-AsOf = Annotated[
-    str, typer.Option("--as-of", help="First day that may not be known, YYYY-MM-DD. No default, least of all today.")
-]
-SourceName = Annotated[str, typer.Option("--source", help="Where the raw tables come from; `crm sources` lists them.")]
-ModelName = Annotated[str, typer.Argument(help="Which model: churn.")]
-KEPT = 3
+app.add_typer(reviewing)
 
 
 @app.command()
@@ -45,7 +37,7 @@ def retrain(
     from pipelines.retrain import retrain as run
 
     asked = _asked(parameter or [])
-    done = run(model, source, as_of, asked, _say)
+    done = run(model, source, as_of, asked, say)
     _show_retrained(done)
     if not done.champion:
         raise typer.Exit(KEPT)
@@ -56,7 +48,7 @@ def score(model: ModelName, source: SourceName, as_of: AsOf):
     """Score every customer of a source with the champion of MODEL, as known on a day."""
     from pipelines.score import score as run
 
-    done = run(model, source, as_of, _say)
+    done = run(model, source, as_of, say)
     out.print(f"{done.rows:,} customers scored with {model} version {done.version.number}: {done.path}", soft_wrap=True)
     out.print(f"{done.contacts:,} of them worth a contact: {done.plan}", soft_wrap=True)
 
@@ -106,7 +98,7 @@ def features(
     if describe:
         _print_columns(source, described(source))
         return
-    done = run(source, as_of, origins, spacing_days, to, memory_mb, _say)
+    done = run(source, as_of, origins, spacing_days, to, memory_mb, say)
     out.print(f"{done.rows:,} rows of features ({done.added:,} new raw rows): {done.path}", soft_wrap=True)
 
 
@@ -125,7 +117,7 @@ def sources(
             out.print(name)
         return
     opened = open_source(describe)
-    _print_frame(f"{opened.label} ({opened.kind})", summary(opened))
+    print_frame(f"{opened.label} ({opened.kind})", summary(opened))
     for line in opened.assumes:
         out.print(f"assumed: {line}", soft_wrap=True)
 
@@ -146,7 +138,7 @@ def runs(model: Annotated[str | None, typer.Option("--model", help="Only this mo
     table["AUC"] = [
         f"{a:.3f} ({lo:.3f} to {hi:.3f})" if a == a else "" for a, lo, hi in table[["auc", "low", "high"]].to_numpy()
     ]
-    _print_frame("runs", table[["model", "run", "status", "version", "AUC", "run_id"]])
+    print_frame("runs", table[["model", "run", "status", "version", "AUC", "run_id"]])
 
 
 @app.command()
@@ -185,7 +177,7 @@ def world(
     """Make a simulated company, whose truth is known, for the source `world`."""
     from pipelines.world import world as run
 
-    out.print(f"simulated world: {run(customers, seed, folder, _say)}", soft_wrap=True)
+    out.print(f"simulated world: {run(customers, seed, folder, say)}", soft_wrap=True)
 
 
 @app.command()
@@ -193,7 +185,7 @@ def demo():
     """Take real customer data all the way: who they are, a registered churn model, a score for everyone."""
     from pipelines.demo import demo as run
 
-    _print_frame("demo", run(_say))
+    print_frame("demo", run(say))
 
 
 def main() -> None:
@@ -233,10 +225,6 @@ def _end(word: str, error: object, code: int) -> None:
     sys.exit(code)
 
 
-def _say(line: str) -> None:
-    err.print(f"{datetime.now(UTC):%H:%M:%S}  {line}", markup=False, soft_wrap=True)
-
-
 def _asked(texts: list[str]) -> dict[str, str]:
     """Name to value; raises `Refused` for what is no pair, is given twice, or has an option of its own."""
     asked, wrong = {}, []
@@ -254,21 +242,12 @@ def _asked(texts: list[str]) -> dict[str, str]:
     return asked
 
 
-def _print_frame(title: str, frame) -> None:
-    table = Table(title=title, title_justify="left")
-    for column in frame.columns:
-        table.add_column(str(column), overflow="fold", no_wrap=column == "run_id")
-    for row in frame.astype(object).where(frame.notna(), "").itertuples(index=False):
-        table.add_row(*map(str, row))
-    out.print(table)
-
-
 def _print_columns(source: str, columns) -> None:
     import pandas as pd
 
     rows = [(c.name, c.unit, c.window, c.meaning, c.null, ", ".join(c.reads)) for c in columns.values()]
     names = ["name", "unit", "window", "meaning", "missing", "tables"]
-    _print_frame(f"features of {source}", pd.DataFrame(rows, columns=names, dtype=object))
+    print_frame(f"features of {source}", pd.DataFrame(rows, columns=names, dtype=object))
 
 
 def _show_retrained(done) -> None:

@@ -1,0 +1,33 @@
+"""What every command shares: the two streams, a line of progress, a table, and the options that many take."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+AsOf = Annotated[
+    str, typer.Option("--as-of", help="First day that may not be known, YYYY-MM-DD. No default, least of all today.")
+]
+SourceName = Annotated[str, typer.Option("--source", help="Where the raw tables come from; `crm sources` lists them.")]
+ModelName = Annotated[str, typer.Argument(help="Which model: churn.")]
+KEPT = 3  # exit code: done, but the champion stays
+
+
+def say(line: str) -> None:
+    """A step begins: the time and a line, on standard error."""
+    err.print(f"{datetime.now(UTC):%H:%M:%S}  {line}", markup=False, soft_wrap=True)
+
+
+def print_frame(title: str, frame) -> None:
+    """A pandas DataFrame as a table; nothing is shown for a missing value."""
+    table = Table(title=title, title_justify="left")
+    for column in frame.columns:
+        table.add_column(str(column), overflow="fold", no_wrap=column == "run_id")
+    for row in frame.astype(object).where(frame.notna(), "").itertuples(index=False):
+        table.add_row(*map(str, row))
+    out.print(table)
