@@ -50,6 +50,7 @@ def score(model: ModelName, source: SourceName, as_of: AsOf):
 
     done = run(model, source, as_of, say)
     out.print(f"{done.rows:,} customers scored with {model} version {done.version.number}: {done.path}", soft_wrap=True)
+    out.print(f"fingerprint of {done.path.name}: {done.fingerprint}", soft_wrap=True)
     out.print(f"{done.contacts:,} of them worth a contact: {done.plan}", soft_wrap=True)
 
 
@@ -254,6 +255,7 @@ def _show_retrained(done) -> None:
     value, low, high = done.metrics["test/auc"]
     out.print(f"{done.model} version {done.version}: AUC {value:.3f} ({low:.3f} to {high:.3f}) on {done.label}")
     out.print(done.verdict, soft_wrap=True)
+    out.print(done.judged.said, soft_wrap=True)
     out.print(done.standing, soft_wrap=True)
     out.print(f"notebook {done.html}\nrun      {done.run_id}", soft_wrap=True)
 

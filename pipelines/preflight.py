@@ -1,16 +1,19 @@
 """What can be refused before anything is written: the source, its contracts, the dates, the leaks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import ibis
+import pandas as pd
 
-from contracts.boundary import known_before
 from contracts.places import root
 from contracts.tables import check
+from evaluation.gate import Check
 from features.identity import column_hashes, features_hash, features_sql
 from features.subjects import frame
+from pipelines.battery import battery
+from pipelines.fingerprints import visible
 from pipelines.leaks import refuse_future
 from registry.fingerprint import code_digest, file_digest, run_key, table_fingerprint
 from sources import open_source
@@ -24,6 +27,8 @@ class Inputs:
     """All that the result of a run follows from, the run key made of it, and what outputs call the source.
 
     simulated  whether its customers are; `label` then says so
+    table      the training table, for those who judge without building it again
+    checks     what the leak battery asked, and did not find
     """
 
     key: str
@@ -33,6 +38,8 @@ class Inputs:
     lock: str
     label: str
     simulated: bool
+    table: pd.DataFrame
+    checks: Sequence[Check]
 
 
 def preflight(model: str, parameters: Mapping, notebook: Path) -> Inputs:
@@ -48,11 +55,8 @@ def preflight(model: str, parameters: Mapping, notebook: Path) -> Inputs:
     refuse_few(table)
     refuse_leaks(table, bound, parameters["allowed_columns"].split(","))
     refuse_future(source, ibis.memtable(table[["customer_id", "origin"]]))
-    visible = {
-        name: known_before(table, study.as_of) if "known_at" in table.columns else table
-        for name, table in source.tables.items()
-    }
-    fingerprints = {name: table_fingerprint(table) for name, table in visible.items()}
+    checks = battery(source, table, parameters)
+    fingerprints = {name: table_fingerprint(table) for name, table in visible(source, study.as_of).items()}
     columns = column_hashes(source.tables, source.attributes, source.contract_end)
     sql = features_sql(source.tables, source.attributes, source.contract_end)
     lock = file_digest(root() / "requirements.lock")
@@ -67,4 +71,6 @@ def preflight(model: str, parameters: Mapping, notebook: Path) -> Inputs:
             "notebook": file_digest(notebook),
         }
     )
-    return Inputs(key, fingerprints, columns, sql, lock, source.label, source.simulated)
+    # it follows from the rest, so it is no part of the key, but tells a reviewer where two runs part
+    logged = fingerprints | {"training_table": table_fingerprint(ibis.memtable(table))}
+    return Inputs(key, logged, columns, sql, lock, source.label, source.simulated, table, checks)

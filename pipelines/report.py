@@ -42,17 +42,27 @@ def to_html(executed: Path) -> Path:
         ),
         executed.stem,
     )
-    page = executed.with_suffix(".html")
-    page.write_text(
+    file = executed.with_suffix(".html")
+    file.write_text(_page(title, body), encoding="utf-8")
+    return file
+
+
+def card_to_html(card: str) -> str:
+    """A model card as a page."""
+    from nbconvert.filters import markdown2html
+
+    return _page(card.partition("\n")[0].lstrip("# "), markdown2html(card))
+
+
+def _page(title: str, body: str) -> str:
+    return (
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
         "<meta http-equiv='Content-Security-Policy' "
         "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
         f"<title>{_escaped(title)}</title><style>{STYLE.read_text(encoding='utf-8')}</style></head>"
-        f"<body><main>{_without_scripts(body)}</main></body></html>\n",
-        encoding="utf-8",
+        f"<body><main>{_without_scripts(body)}</main></body></html>\n"
     )
-    return page
 
 
 def _without_scripts(body: str) -> str:

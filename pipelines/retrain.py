@@ -1,6 +1,5 @@
 """Retrain one model: check, lock, run the notebook, log, register, point the aliases. All side effects are here."""
 
-import getpass
 import logging
 import os
 import shutil
@@ -12,11 +11,13 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from contracts.errors import Refused
 from contracts.places import mlruns
 from features.identity import features_hash
+from pipelines.cards import write_card
+from pipelines.gate import Judged, judge, log_judged
 from pipelines.parameters import complete, for_source, notebook_of
 from pipelines.preflight import CODE, preflight
+from pipelines.promotion import settle, user
 from pipelines.report import entitle_simulated, to_html
 from pipelines.run_notebook import NotebookFailed, run_notebook
 
@@ -35,6 +36,7 @@ class Retrained:
 
     label     what outputs call the source
     standing  champion, challenger or neither, in a sentence
+    judged    the rows of the gate, and the comparison with the champion
     """
 
     model: str
@@ -44,6 +46,7 @@ class Retrained:
     standing: str
     verdict: str
     metrics: Mapping[str, tuple[float, float, float]]
+    judged: Judged
     run_id: str
     notebook: Path
     html: Path
@@ -57,12 +60,12 @@ def retrain(model: str, source: str, as_of: str, asked: Mapping[str, object], sa
     """
     notebook = notebook_of(model)
     parameters = complete(notebook, {**for_source(model, source), **asked, "source": source, "as_of": as_of})
-    say("1/5 checking the source, its contracts and leaks")
+    say("1/6 checking the source, its contracts and leaks")
     inputs = preflight(model, parameters, notebook)
-    from registry import runs
+    from registry import ledger, runs
 
     with _lock(model), _stoppable():
-        for line in [*runs.reap(), *_sweep(model)]:
+        for line in [*runs.reap(), *_sweep(model), *ledger.finish_cut(model)]:
             say(f"found: {line}")
         run_id = runs.start(model, f"{as_of} {inputs.label}", _tags(notebook, inputs, parameters))
         try:
@@ -87,14 +90,14 @@ def _run(model, notebook, parameters, inputs, run_id, say) -> Retrained:
         runs.log_parameters(run_id, parameters)
         runs.log_datasets(run_id, inputs.fingerprints, inputs.label)
         runs.log_features(run_id, inputs.columns, inputs.sql)
-        say(f"2/5 running {notebook.name}")
+        say(f"2/6 running {notebook.name}")
         return _staged(model, notebook, parameters, inputs, run_id, say, executed)
     finally:
         shutil.rmtree(stage, ignore_errors=True)  # what is left is swept by the next start
 
 
 def _staged(model, notebook, parameters, inputs, run_id, say, executed) -> Retrained:
-    from registry import runs, versions
+    from registry import evidence, runs, versions
 
     stage = executed.parent
     try:
@@ -103,11 +106,17 @@ def _staged(model, notebook, parameters, inputs, run_id, say, executed) -> Retra
         kept = _keep(executed, run_id, inputs.simulated) if executed.exists() else []
     if not (stage / "record.json").exists():
         raise NotebookFailed(f"{notebook.name} handed in no record. Call registry.record.hand_in in its last cell.")
-    say("3/5 logging the run")
+    say("3/6 logging the run")
     found = runs.log(run_id, stage)
     if found["simulated"] != inputs.simulated:
         raise NotebookFailed(f"{notebook.name} must hand in Record(simulated=opened.simulated), but gives another.")
-    say("4/5 registering the model")
+    evidence.keep(run_id, stage)
+    say("4/6 asking the gate, beside the champion")
+    champion = versions.champion(model, parameters["source"])
+    again = champion is not None and (champion.sha256, champion.key) == (found["sha256"], inputs.key)
+    judged = judge(run_id, None if again else champion, inputs.table, parameters, inputs.checks)
+    log_judged(run_id, judged, stage, inputs.simulated)
+    say("5/6 registering the model")
     tags = {
         "crm.key": inputs.key,
         "crm.sha256": found["sha256"],
@@ -115,34 +124,27 @@ def _staged(model, notebook, parameters, inputs, run_id, say, executed) -> Retra
         "crm.source": parameters["source"],
         "crm.label": inputs.label,
     }
-    version = versions.register(model, run_id, tags, found["verdict"])
+    note = write_card(run_id, inputs, parameters, found, judged, stage)
+    version = versions.register(model, run_id, tags, note)
     runs.tag(run_id, {"crm.version": str(version.number)})
-    say("5/5 pointing the aliases")
-    champion, standing = _point(version, found["passed"])
+    say("6/6 pointing the aliases")
+    is_champion, standing = settle(version, champion, found, judged)
+    runs.tag(run_id, {"mlflow.note.content": f"{found['verdict']}\n\n{standing}\n\n{judged.said}"})
     runs.finish(run_id, "FINISHED")
     kept = [_publish(file) for file in kept]
     metrics = {key: tuple(value) for key, value in found["metrics"].items()}
-    return Retrained(model, inputs.label, version.number, champion, standing, found["verdict"], metrics, run_id, *kept)
-
-
-def _point(version, passed: bool) -> tuple[bool, str]:
-    """The new version is the challenger, and the champion if it passed and there is none; whether it is, in words."""
-    from registry import versions
-
-    alias = versions.alias_of(version.model, versions.CHAMPION, version.source)
-    present = versions.holder(version.model, alias)
-    try:
-        versions.point(version, versions.CHALLENGER)
-        if passed and present is None:
-            versions.point(version, versions.CHAMPION)
-            present = version
-    except Refused as error:
-        return False, f"It takes no alias. {error}"
-    if present is None:
-        return False, "There is no champion, since none has passed; this one is the challenger."
-    if present.number == version.number:
-        return True, "It is the champion."
-    return False, f"The champion stays, version {present.number}; this one is the challenger."
+    return Retrained(
+        model,
+        inputs.label,
+        version.number,
+        is_champion,
+        standing,
+        found["verdict"],
+        metrics,
+        judged,
+        run_id,
+        *kept,
+    )
 
 
 def _keep(executed: Path, run_id: str, simulated: bool) -> list[Path]:
@@ -184,7 +186,7 @@ def _tags(notebook, inputs, parameters) -> dict[str, str]:
         "crm.commit": _commit(),
         "crm.lock": inputs.lock,
         "crm.features": features_hash(inputs.columns),
-        "mlflow.user": _user(),
+        "mlflow.user": user(),
         "mlflow.source.name": f"notebooks/{notebook.name}",
         "mlflow.source.type": "NOTEBOOK",
     }
@@ -197,14 +199,6 @@ def _commit() -> str:
         return subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "no git"
-
-
-def _user() -> str:
-    """Who runs this; in a container the number may have no name."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"
 
 
 def _lock(model: str):

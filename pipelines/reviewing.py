@@ -1,5 +1,95 @@
 """The reviewer's commands: same data? really better? who promoted it, and can we go back?"""
 
+from typing import Annotated
+
 import typer
 
+from pipelines.console import KEPT, ModelName, SourceName, out, print_frame
+
+Reason = Annotated[str, typer.Option("--reason", help="Why: what a reviewer will ask in a year.")]
+
 reviewing = typer.Typer()
+
+
+@reviewing.command()
+def fingerprint(
+    named: Annotated[
+        list[str], typer.Argument(metavar="SOURCE | FILE...", help="A source, or the files of one table.")
+    ],
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="Of a source: only what was known before that day, as a run logs it.")
+    ] = None,
+):
+    """Same data? Print what every cell of each table of a source adds up to, whatever the order of rows and files.
+
+    Files are .parquet, or .csv of which each cell counts as text; together they are one table.
+    """
+    from pipelines.fingerprints import fingerprints
+
+    for found in fingerprints(named, as_of):
+        out.print(f"{found.fingerprint}  {found.name} ({found.rows:,} rows)", markup=False, soft_wrap=True)
+
+
+@reviewing.command()
+def compare(
+    first: Annotated[str, typer.Argument(help="A run: eight digits of its id or more, or MODEL/VERSION.")],
+    second: Annotated[str, typer.Argument(help="The one that may be better, likewise.")],
+):
+    """Really better? The second run beside the first on the same test rows, with paired intervals."""
+    from pipelines.compare import compare as run
+    from pipelines.gate import write_rows
+    from registry.about import run_named
+
+    second_id = run_named(second)
+    found = run(run_named(first), second_id)
+    out.print(found.how, soft_wrap=True)
+    print_frame("gain of the second, with 95 % intervals", found.gains.round(4))
+    print_frame("customers by band, first and second", found.bands)
+    if len(found.segments):
+        print_frame("declared groups", found.segments[["slice", "rows", "gain", "gain_low", "gain_high"]].round(4))
+    out.print(found.verdict, soft_wrap=True)
+    out.print(f"who changes band, and why: {write_rows(found.changed, second_id)}", soft_wrap=True)
+
+
+@reviewing.command()
+def promote(model: ModelName, version: Annotated[str, typer.Argument(help="Its number.")], reason: Reason):
+    """Make a version the champion of its source, whatever the gate said; the ledger keeps who did it and why."""
+    from pipelines.promotion import promote as run
+
+    _print_row(run(model, version, reason))
+
+
+@reviewing.command()
+def rollback(model: ModelName, source: SourceName, reason: Reason):
+    """Go back to the champion before the present one; the gate alone does not promote the present one again."""
+    from pipelines.promotion import rollback as run
+
+    _print_row(run(model, source, reason))
+
+
+@reviewing.command()
+def ledger(
+    model: Annotated[str | None, typer.Argument(help="Only this model's rows.")] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Say whether a row was changed, removed or put in.")] = False,
+):
+    """Who promoted it, when and why? Every promotion, refusal and rollback, oldest first."""
+    from registry import ledger as kept
+
+    models = [model] if model else kept.models()
+    for name in models:
+        for row in kept.rows(name):
+            _print_row(row)
+    if not verify:
+        return
+    wrong = [f"{name}: {sentence}" for name in models for sentence in kept.verify(name)]
+    for line in wrong:
+        out.print(line, markup=False, soft_wrap=True)
+    if wrong:
+        raise typer.Exit(KEPT)
+    out.print(f"{sum(len(kept.rows(name)) for name in models)} rows, and the chain holds; aliases are where it says.")
+
+
+def _print_row(row) -> None:
+    moved = f" in place of version {row.moved_from}" if row.moved_from else ""
+    what = f"{row.model} version {row.to} {row.event}{moved} ({row.source})"
+    out.print(f"{row.number}  {row.when}  {row.who}: {what}. {row.why}", markup=False, soft_wrap=True)

@@ -18,7 +18,9 @@ from features.identity import column_hashes, differing
 from features.subjects import frame, population, subjects
 from models import churn
 from models.reasons import reasons
+from pipelines.fingerprints import fingerprints
 from pipelines.parameters import notebook_of
+from registry import ledger
 from registry.versions import Version, fetch
 from sources import open_source
 
@@ -27,13 +29,17 @@ LEVEL = 0.9
 
 @dataclass(frozen=True)
 class Scored:
-    """Where the scores are, how many, the version that made them; where the plan is, how many it contacts."""
+    """Where the scores are, how many, the version that made them; where the plan is, how many it contacts.
+
+    fingerprint  of the scores, as `crm fingerprint` gives it for the file
+    """
 
     path: Path
     rows: int
     version: Version
     plan: Path
     contacts: int
+    fingerprint: str
 
 
 def score(model: str, source_name: str, as_of: str, say: Callable[[str], None]) -> Scored:
@@ -50,7 +56,10 @@ def score(model: str, source_name: str, as_of: str, say: Callable[[str], None]) 
     check(source.tables, source.attributes)
     with tempfile.TemporaryDirectory() as folder:
         say("2/4 fetching the champion, by its sha256")
+        for line in ledger.finish_cut(model):
+            say(f"found: {line}")
         version = fetch(model, source_name, Path(folder))
+        ledger.refuse_unexplained(version)
         champion = churn.load(Path(folder))
     about = champion.about
     _refuse_other_features(champion, source, version)
@@ -83,7 +92,8 @@ def score(model: str, source_name: str, as_of: str, say: Callable[[str], None]) 
     path = write_scores(rows, source.label, origin, about["horizon_days"], written, data() / "scores")
     plan = contact_plan(rows, Offer(**about["offer"]))
     planned = write_table(plan, source.label, origin, written, data() / "decisions")
-    return Scored(path, len(rows), version, planned, int((plan.action == CONTACT).sum()))
+    (found,) = fingerprints([str(path)], None)
+    return Scored(path, len(rows), version, planned, int((plan.action == CONTACT).sum()), found.fingerprint)
 
 
 def _score_rows(champion: churn.Churn, table):

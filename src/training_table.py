@@ -14,6 +14,7 @@ from features.subjects import population, subjects
 
 KEYS = ("customer_id", "origin")
 FEWEST = 20
+NOT_TOLD, OTHERS = "not told", "others"
 FEWEST_LEVELS, CUSTOMERS_A_LEVEL = 12, 50
 
 
@@ -64,6 +65,33 @@ def feature_columns(table: pd.DataFrame) -> list[str]:
     most = max(FEWEST_LEVELS, table.customer_id.nunique() // CUSTOMERS_A_LEVEL)
     names = [name for name in table.columns if name not in (*KEYS, "outcome") and table[name].notna().any()]
     return [name for name in names if table[name].dtype == "float64" or table[name].nunique() <= most]
+
+
+def groups(table: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
+    """customer_id, origin and a text column `slice_...` for each named column: the groups a model must hold in, too.
+
+    A number is cut at its thirds; levels of fewer than 20 rows are one, since a group is shown to others. Raises
+    `Refused` for a column that the table has not.
+    """
+    names = [name.strip() for name in names if name.strip()]
+    gone = [name for name in names if name not in table.columns or name in (*KEYS, "outcome")]
+    if gone:
+        raise Refused(
+            f"Each of `slices` must be a column of the training table, but {', '.join(gone)} is not. "
+            f"`crm features SOURCE --describe` lists them."
+        )
+    return table[list(KEYS)].assign(**{f"slice_{name}": _levels(table[name]) for name in names})
+
+
+def _levels(column: pd.Series) -> pd.Series:
+    if column.dtype == "float64":
+        low, high = column.quantile([1 / 3, 2 / 3])
+        said = pd.Series("middle third", column.index)
+        said = said.mask(column <= low, "lowest third").mask(column > high, "highest third")
+    else:
+        said = column.astype(object)
+    said = said.where(column.notna(), NOT_TOLD).astype(str)
+    return said.mask(said.map(said.value_counts()) < FEWEST, OTHERS)
 
 
 def refuse_few(table: pd.DataFrame) -> None:

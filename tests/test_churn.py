@@ -86,16 +86,20 @@ def test_a_candidate_is_picked_only_for_more_than_a_standard_error():
     half, good, better = np.full(100, 0.5), np.where(y, 0.7, 0.3), np.where(y, 0.71, 0.29)
     lucky = half.copy()
     lucky[:2] = 0.4, 0.45  # one row better and one worse: a gain within one standard error
-    compared = churn._compare(foretold(y, base=half, one=lucky, two=good, three=better))
+
+    def compare(rows):
+        return churn._compare(rows, churn.CANDIDATES)
+
+    compared = compare(foretold(y, base=half, one=lucky, two=good, three=better))
     assert compared.candidate.tolist() == list(churn.CANDIDATES)
     assert compared.rival.tolist() == ["base rate", "base rate", "base rate", "logistic"]
     assert compared.log_loss.round(6).tolist() == pytest.approx([0.693147, 0.692378, 0.356675, 0.342490], abs=1e-6)
     assert 0 < compared.gain[1] < compared.error[1]
     assert churn._pick(compared) == "boosted"
-    assert churn._pick(churn._compare(foretold(y, base=half, one=lucky, two=good, three=lucky))) == "logistic"
-    assert churn._pick(churn._compare(foretold(y, base=half, one=half, two=half, three=half))) == "base rate"
-    assert churn._pick(churn._compare(foretold(y, base=half, one=lucky, two=half, three=half))) == "base rate"
-    assert churn._pick(churn._compare(foretold(y, base=half, one=1 - good, two=lucky, three=1 - good))) != "one column"
+    assert churn._pick(compare(foretold(y, base=half, one=lucky, two=good, three=lucky))) == "logistic"
+    assert churn._pick(compare(foretold(y, base=half, one=half, two=half, three=half))) == "base rate"
+    assert churn._pick(compare(foretold(y, base=half, one=lucky, two=half, three=half))) == "base rate"
+    assert churn._pick(compare(foretold(y, base=half, one=1 - good, two=lucky, three=1 - good))) != "one column"
 
 
 @pytest.fixture(scope="module")

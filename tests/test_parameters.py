@@ -108,7 +108,7 @@ def test_a_horizon_that_reaches_beyond_the_data(home):
     ("column", "row", "value", "says"),
     [
         ("Net", 4, "3,50", "amount_cents"),
-        ("Net", 4, "free", "customer 2 (Net free)"),
+        ("Net", 4, "free", "customer {client} (Net free)"),
         ("Date", 4, "03/04/2023 09:00", "ordered_at"),
         ("Invoice", 5, "4", "order_id"),
         ("Client", 4, "", "customer_id"),
@@ -123,9 +123,9 @@ def test_a_broken_table_names_the_column_and_the_first_row(tmp_path, column, row
     else:
         lines.loc[row, column] = value
     lines.to_csv(file, index=False)
-    said = retrain(home)
-    bad = 2 if column == "Invoice" else 1
-    assert said.startswith("refused: orders: ") and says in said and f"in {bad} of 9,952 rows, first for " in said
+    said, says = retrain(home), says.format(client=lines.Client[row])
+    bad = f"in {2 if column == 'Invoice' else 1} of {len(lines):,} rows, first for "
+    assert said.startswith("refused: orders: ") and says in said and bad in said
 
 
 def test_a_column_missing_from_the_file_is_named(tmp_path):

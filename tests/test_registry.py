@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.errors import Refused, WorldFailed
-from registry import runs, versions
+from registry import ledger, runs, versions
 from registry.fingerprint import code_digest, folder_digest, run_key, table_fingerprint
 
 ROWS = pd.DataFrame(
@@ -137,7 +137,7 @@ def stored(home, version):
 
 def test_a_version_is_handed_out_as_it_was_registered(home, tmp_path):
     version = registered(home, "2024-01-01", '{"a": 1}')
-    versions.point(version, versions.CHAMPION)
+    ledger.promote(version, "ann", "first")
     folder = tmp_path / "fetched"
     assert versions.fetch("churn", "shop", folder) == version
     assert (folder / "model.json").read_text() == '{"a": 1}' and folder_digest(folder) == version.sha256
@@ -146,7 +146,7 @@ def test_a_version_is_handed_out_as_it_was_registered(home, tmp_path):
 @pytest.mark.parametrize("harm", ["changed", "renamed", "removed", "added"])
 def test_a_version_whose_files_are_not_its_own_is_never_handed_out(home, tmp_path, harm):
     version = registered(home, "2024-01-01")
-    versions.point(version, versions.CHAMPION)
+    ledger.promote(version, "ann", "first")
     file = stored(home, version)
     {
         "changed": lambda: file.write_text("[]"),
@@ -186,24 +186,25 @@ def test_the_same_content_and_key_are_one_version(home):
     assert registered(home, "2024-01-01", content="[]").number == 3
 
 
-def test_an_alias_never_goes_back_to_older_data(home):
+@pytest.mark.parametrize("role", ["challenger", "champion"])
+def test_a_challenger_never_knows_less_than_who_is_there(home, role):
     january, february = registered(home, "2024-01-01"), registered(home, "2024-02-01", "[1]")
-    versions.point(february, versions.CHAMPION)
+    homes.client(home).set_registered_model_alias("churn", role, str(february.number))
     with pytest.raises(
-        Refused, match="is version 2 as of 2024-02-01; version 1 knows only what was there before 2024-01"
+        Refused, match=f"{role} is version 2 as of 2024-02-01; version 1 knows only what was there before 2024-01"
     ):
-        versions.point(january, versions.CHAMPION)
-    assert versions.holder("churn", versions.CHAMPION) == february
+        versions.challenge(january)
+    assert versions.holder("churn", role) == february
     again = registered(home, "2024-02-01", "[2]")
-    versions.point(again, versions.CHAMPION)  # of the same day, it may
-    assert versions.holder("churn", versions.CHAMPION) == again
+    versions.challenge(again)  # of the same day, it may
+    assert versions.holder("churn", versions.CHALLENGER) == again
 
 
 def test_each_source_has_aliases_of_its_own(home, tmp_path):
     shop, telco = registered(home, "2024-02-01"), registered(home, "2024-01-01", "[1]", source="telco")
     for version in (shop, telco):
-        versions.point(version, versions.CHALLENGER)
-        versions.point(version, versions.CHAMPION)
+        versions.challenge(version)
+        ledger.promote(version, "ann", "the only one")
     assert versions.fetch("churn", "shop", tmp_path / "shop") == shop
     assert versions.fetch("churn", "telco", tmp_path / "telco") == telco
     assert versions.fetch("churn", "other", tmp_path / "other") == shop  # the caller compares the features

@@ -74,8 +74,13 @@ def paired_difference(
 
     value = difference(rows)
     drawn = np.array([difference(np.repeat(rows, w)) for w in resamples(outcome, codes, draws, seed)])
+    return difference_of_draws(value, drawn)
+
+
+def difference_of_draws(value: float, drawn: np.ndarray) -> Difference:
+    """A difference with the interval and the p-value that its bootstrap draws (k,) give it."""
     beyond = np.count_nonzero(np.abs(drawn - drawn.mean()) >= abs(value))
-    return Difference(*interval(value, drawn), (1 + beyond) / (1 + draws))
+    return Difference(*interval(value, drawn), (1 + beyond) / (1 + drawn.size))
 
 
 def holm(p_values) -> np.ndarray:

@@ -29,6 +29,7 @@ BASE_RATE, ONE_COLUMN, LOGISTIC, BOOSTED = "base rate", "one column", "logistic"
 CANDIDATES = (BASE_RATE, ONE_COLUMN, LOGISTIC, BOOSTED)  # simplest first
 NAIVE = (BASE_RATE, ONE_COLUMN)
 FOLDS = 5
+FEW_ROWS = 5_000
 
 
 class Split(NamedTuple):
@@ -47,12 +48,14 @@ class Evidence:
     validation  one row a candidate: log loss, its difference to the best simpler one, the standard error of that
     pick        the candidate that the rule takes
     one_column  the column that `one column` went by
+    judged      the pick as it was fitted without the test rows; None where there are five such, one a fold
     """
 
     test: pd.DataFrame
     validation: pd.DataFrame
     pick: str
     one_column: str
+    judged: "Churn | None"
 
 
 def splits(table: pd.DataFrame, horizon_days: int, seed: int) -> list[Split]:
@@ -75,20 +78,29 @@ def splits(table: pd.DataFrame, horizon_days: int, seed: int) -> list[Split]:
     return [Split(learn, validate, test)]
 
 
-def judge(table: pd.DataFrame, columns: Sequence[str], horizon_days: int, effort: str, seed: int) -> Evidence:
-    """Train every candidate on each split and foretell the rows it has not seen."""
+def judge(
+    table: pd.DataFrame,
+    columns: Sequence[str],
+    horizon_days: int,
+    effort: str,
+    seed: int,
+    by: Sequence[Split] | None = None,
+    candidates: Sequence[str] = CANDIDATES,
+) -> Evidence:
+    """Train the candidates on each split, those of `splits` unless given, and foretell the rows they have not seen."""
     validated, tested = [], []
-    for split in splits(table, horizon_days, seed):
+    for split in splits(table, horizon_days, seed) if by is None else by:
         for rows, unseen, found in (
             (split.learn, split.validate, validated),
             (split.learn | split.validate, split.test, tested),
         ):
             foretold = table.loc[unseen, ["customer_id", "origin", "outcome"]]
-            fitted = {name: fit(name, table[rows], columns, effort, seed) for name in CANDIDATES}
+            fitted = {name: fit(name, table[rows], columns, effort, seed) for name in candidates}
             found.append(foretold.assign(**{name: m.predict(table[unseen]) for name, m in fitted.items()}))
-    validation = _compare(pd.concat(validated))
+    validation = _compare(pd.concat(validated), candidates)
     test = pd.concat(tested).sort_values(["origin", "customer_id"], kind="stable", ignore_index=True)
-    return Evidence(test, validation, _pick(validation), fitted[ONE_COLUMN].columns[0])
+    pick = _pick(validation)
+    return Evidence(test, validation, pick, fitted[ONE_COLUMN].columns[0], fitted[pick] if len(tested) == 1 else None)
 
 
 def random_split_auc(table: pd.DataFrame, columns: Sequence[str], seed: int) -> float:
@@ -98,11 +110,11 @@ def random_split_auc(table: pd.DataFrame, columns: Sequence[str], seed: int) -> 
     return auc(table.outcome[unseen].to_numpy(), foretold)
 
 
-def _compare(foretold: pd.DataFrame) -> pd.DataFrame:
+def _compare(foretold: pd.DataFrame, candidates: Sequence[str]) -> pd.DataFrame:
     outcome = foretold.outcome.to_numpy(dtype=float)
-    losses = {name: log_losses(outcome, foretold[name].to_numpy()) for name in CANDIDATES}
+    losses = {name: log_losses(outcome, foretold[name].to_numpy()) for name in candidates}
     rows, best = [], BASE_RATE
-    for name in CANDIDATES:
+    for name in candidates:
         gain = losses[best] - losses[name]
         error = gain.std(ddof=1) / np.sqrt(len(gain))
         rows.append(
@@ -132,13 +144,16 @@ def fit(name: str, table: pd.DataFrame, columns: Sequence[str], effort: str, see
         estimator = logistic.fit(table[list(columns)], outcome, subjects=subjects, seed=seed)
     else:
         X = table[list(columns)]
-        estimator = boosting.fit(X, outcome, subjects=subjects, effort=effort, seed=seed, threads=_threads())
+        estimator = boosting.fit(X, outcome, subjects=subjects, effort=effort, seed=seed, threads=_threads(len(X)))
     return Churn(name, estimator, tuple(columns))
 
 
-def _threads() -> int:
-    """As many as OMP_NUM_THREADS allows, else all; the result is the same for any number."""
-    return int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+def _threads(rows: int) -> int:
+    """As many as OMP_NUM_THREADS allows, else all; the result is the same for any number.
+
+    One for few rows, which threads would take longer to share than to do.
+    """
+    return 1 if rows < FEW_ROWS else int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
 
 
 def _best_column(X: pd.DataFrame, outcome: np.ndarray, subjects: pd.Series) -> str:

@@ -15,12 +15,18 @@ import pandas as pd
 
 from registry.fingerprint import folder_digest
 
+EVIDENCE = "evidence.parquet"
+TEST_COLUMNS = ("customer_id", "origin", "outcome", "score", "naive")
+
 
 @dataclass(frozen=True)
 class Record:
     """One model with the evidence for it.
 
     model     what was fitted; it has `save(folder)` and writes numbers and native booster files only
+    test      what it was judged by, a row a (customer_id, origin): outcome, score and naive, the probabilities foretold
+              by models that had not seen the row, and a text column `slice_...` for each declared group; it holds
+              customers, so that it is kept beside the scores and not in the tracking store
     metrics   name (`test/auc`) to (value, low, high)
     passed    whether the notebook's rule, fixed before looking, was kept
     verdict   the same in words, one or two sentences
@@ -28,9 +34,12 @@ class Record:
     figures   name to matplotlib figure
     tables    name to a table of aggregates; never a customer's row
     simulated whether nobody of the customers lives: verdict, figures and tables then say so
+    judged    the model as it was fitted without the test rows, so that it can be judged again beside a later one;
+              None where there is not one such
     """
 
     model: object
+    test: pd.DataFrame
     metrics: Mapping[str, tuple[float, float, float]]
     passed: bool
     verdict: str
@@ -38,25 +47,35 @@ class Record:
     figures: Mapping[str, object] = field(default_factory=dict)
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     simulated: bool = False
+    judged: object = None
 
 
 def hand_in(record: Record, model: str, as_of: str, source: str) -> str:
     """Stage the record for the runner, or log it as an unpromoted run when opened by hand; says which."""
     if stage := os.environ.get("CRM_STAGE"):
         return write(record, Path(stage))
-    from registry import runs
+    from registry import evidence, runs
 
     with tempfile.TemporaryDirectory() as folder:
         write(record, Path(folder))
         run_id = runs.start(model, f"{as_of} {source} by hand", {"crm.by_hand": "1", "crm.as_of": as_of})
         runs.log(run_id, Path(folder))
+        evidence.keep(run_id, Path(folder))
         runs.finish(run_id, "FINISHED")
     return f"Logged by hand as run {run_id}; only `crm retrain` registers a model."
 
 
 def write(record: Record, stage: Path) -> str:
-    """The record as files: model/, figures/, tables/, and record.json last, so that a cut one is seen."""
+    """The record as files: model/, judged/, figures/, tables/, evidence.parquet, and record.json last.
+
+    Last, so that a cut one is seen. Raises ValueError for test rows that are not what `Record.test` says.
+    """
+    _check_test(record.test)
     record.model.save(stage / "model")
+    if record.judged is not None:
+        record.judged.save(stage / "judged")
+    rows = record.test.sort_values(["origin", "customer_id"], kind="stable", ignore_index=True)
+    rows.to_parquet(stage / EVIDENCE, index=False)
     for name, figure in record.figures.items():
         (stage / "figures").mkdir(exist_ok=True)
         if record.simulated:
@@ -67,6 +86,7 @@ def write(record: Record, stage: Path) -> str:
         table.to_csv(stage / "tables" / f"{name}{'-simulated' * record.simulated}.csv", index=False)
     content = {
         "sha256": folder_digest(stage / "model"),
+        "judged": folder_digest(stage / "judged") if record.judged is not None else "",
         "metrics": {name: [float(v) for v in estimate] for name, estimate in record.metrics.items()},
         "passed": bool(record.passed),
         "verdict": f"{'Simulated customers. ' * record.simulated}{record.verdict}",
@@ -75,6 +95,26 @@ def write(record: Record, stage: Path) -> str:
     }
     (stage / "record.json").write_text(json.dumps(content, indent=1, sort_keys=True))
     return f"Handed in: model {content['sha256'][:12]}."
+
+
+def _check_test(test: pd.DataFrame) -> None:
+    """The columns are all there, a row is there once, and nothing is missing."""
+    missing = [name for name in TEST_COLUMNS if name not in test.columns]
+    if missing:
+        raise ValueError(f"Record.test must hold {', '.join(TEST_COLUMNS)}, but {', '.join(missing)} is not there.")
+    twice = test.duplicated(["customer_id", "origin"])
+    if twice.any():
+        first = test.customer_id[twice].iloc[0]
+        raise ValueError(
+            f"Record.test must hold a (customer_id, origin) once, but {twice.sum():,} of {len(test):,} rows are "
+            f"repeated, first customer {first}. Judge a row by one model."
+        )
+    empty = test[list(TEST_COLUMNS)].isna().any(axis=1)
+    if empty.any():
+        raise ValueError(
+            f"Record.test must have no gaps, but {empty.sum():,} of {len(test):,} rows have one, first customer "
+            f"{test.customer_id[empty].iloc[0]}. Leave out rows without an outcome."
+        )
 
 
 def read(stage: Path) -> dict:

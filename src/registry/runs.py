@@ -2,13 +2,16 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
 
+from evaluation.gate import passes
 from registry import record
-from registry.store import client, experiment
+from registry.store import client, experiment, model_experiments
+
+ENDS = ("", "/low", "/high")
 
 
 def start(model: str, name: str, tags: Mapping[str, str]) -> str:
@@ -37,14 +40,25 @@ def log(run_id: str, stage: Path) -> dict:
     tags = {
         "mlflow.note.content": found["verdict"],
         "crm.sha256": found["sha256"],
+        "crm.judged": found["judged"],
         "crm.passed": str(int(found["passed"])),
         **{f"crm.{key}": str(value) for key, value in found["facts"].items()},
     }
     client().log_batch(run_id, metrics=metrics, tags=[RunTag(key, value) for key, value in tags.items()])
-    for folder in ("model", "figures", "tables"):
+    for folder in ("model", "judged", "figures", "tables"):
         if (stage / folder).is_dir():
             client().log_artifacts(run_id, str(stage / folder), folder)
     return found
+
+
+def log_judged(run_id: str, folder: Path, checks: Sequence, gains: Mapping[str, tuple[float, float, float]]) -> None:
+    """What the gate found: its files, the gains over the champion with both ends, and whether it was passed."""
+    from mlflow.entities import Metric
+
+    found = {f"gain/{name}{end}": v for name, ends in gains.items() for end, v in zip(ENDS, ends, strict=True)}
+    client().log_batch(run_id, metrics=[Metric(key, float(v), 0, 0) for key, v in found.items() if v == v])
+    client().log_artifacts(run_id, str(folder), "gate")
+    tag(run_id, {"crm.gate": "passed" if passes(checks) else "not passed"})
 
 
 def log_datasets(run_id: str, fingerprints: Mapping[str, str], source: str) -> None:
@@ -96,8 +110,7 @@ def reap() -> list[str]:
 
 
 def _all_runs(condition: str) -> list:
-    experiments = [e.experiment_id for e in client().search_experiments()]
-    found, token = [], None
+    experiments, found, token = model_experiments(), [], None
     while experiments:
         page = client().search_runs(experiments, condition, page_token=token)
         found, token = found + list(page), page.token

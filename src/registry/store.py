@@ -13,7 +13,9 @@ from filelock import FileLock
 from contracts.errors import WorldFailed
 from contracts.places import mlruns
 
+LEDGER = "ledger"  # the one experiment that is not a model's
 EXPERIMENT_NOTE = "Runs of one model. Compare those of one `batch`; the champion is under *Models*."
+LEDGER_NOTE = "Every promotion, refusal and rollback, a row each. `crm ledger --verify` checks that none is missing."
 
 
 def tracking_uri() -> str:
@@ -80,7 +82,7 @@ def _first_use(uri: str) -> None:
 
 
 def experiment(model: str) -> str:
-    """The id of the experiment named after the model; created with its artifacts under `mlruns/artifacts`."""
+    """The id of a model's experiment, or of the ledger's; created with its artifacts under `mlruns/artifacts`."""
     found = client().get_experiment_by_name(model)
     if found:
         return found.experiment_id
@@ -89,4 +91,10 @@ def experiment(model: str) -> str:
         if found:
             return found.experiment_id
         place = None if os.environ.get("MLFLOW_TRACKING_URI") else (mlruns() / "artifacts" / model).as_uri()
-        return client().create_experiment(model, artifact_location=place, tags={"mlflow.note.content": EXPERIMENT_NOTE})
+        note = LEDGER_NOTE if model == LEDGER else EXPERIMENT_NOTE
+        return client().create_experiment(model, artifact_location=place, tags={"mlflow.note.content": note})
+
+
+def model_experiments() -> list[str]:
+    """The ids of the experiments that hold runs of models."""
+    return [found.experiment_id for found in client().search_experiments() if found.name != LEDGER]

@@ -48,7 +48,7 @@ def register(model: str, run_id: str, tags: Mapping[str, str], note: str) -> Ver
             return version
     source = f"{registry.get_run(run_id).info.artifact_uri}/model"
     with tempfile.TemporaryDirectory() as folder:
-        _download(source, Path(folder), tags["crm.sha256"])
+        download(source, Path(folder), tags["crm.sha256"])
     complete = {**tags, "crm.complete": "1"}
     made = registry.create_model_version(model, source, run_id, tags=complete, description=note)
     return _read(made)
@@ -59,6 +59,16 @@ def versions(model: str) -> list[Version]:
     found = client().search_model_versions(f"name = '{model}'", max_results=1000)
     found = sorted(found, key=lambda v: -int(v.version))
     return [_read(v) for v in found if v.tags.get("crm.complete") == "1"]
+
+
+def numbered(model: str, number: str) -> Version:
+    """A complete version by its number; raises `Refused` when there is none."""
+    there = versions(model) if exists() else []
+    found = [version for version in there if str(version.number) == str(number)]
+    if not found:
+        listed = ", ".join(str(version.number) for version in reversed(there)) or "none"
+        raise Refused(f"{model} must have a version {number}, but has {listed}. `crm runs --model {model}` lists them.")
+    return found[0]
 
 
 def holder(model: str, alias: str) -> Version | None:
@@ -81,15 +91,22 @@ def alias_of(model: str, role: str, source: str) -> str:
     return role if first is None or first.source == source else f"{role}-{re.sub(r'[^a-zA-Z0-9_-]', '_', source)}"
 
 
-def point(version: Version, role: str) -> None:
-    """Move an alias, last of all; raises `Refused` when it would go back to a model of older data."""
-    alias = alias_of(version.model, role, version.source)
-    present = holder(version.model, alias)
-    if present and present.as_of > version.as_of:
-        raise Refused(
-            f"{version.model}: the {alias} is version {present.number} as of {present.as_of}; version {version.number} "
-            f"knows only what was there before {version.as_of} and does not replace it."
-        )
+def champion(model: str, source: str) -> Version | None:
+    """The version in use for a source, if there is one of its own."""
+    return holder(model, alias_of(model, CHAMPION, source))
+
+
+def challenge(version: Version) -> None:
+    """Make a version the challenger of its source; raises `Refused` when that one, or the champion, knows more."""
+    for role in (CHALLENGER, CHAMPION):
+        alias = alias_of(version.model, role, version.source)
+        present = holder(version.model, alias)
+        if present and present.as_of > version.as_of:
+            raise Refused(
+                f"{version.model}: the {alias} is version {present.number} as of {present.as_of}; version "
+                f"{version.number} knows only what was there before {version.as_of} and does not replace it."
+            )
+    alias = alias_of(version.model, CHALLENGER, version.source)
     client().set_registered_model_alias(version.model, alias, str(version.number))
 
 
@@ -104,11 +121,12 @@ def fetch(model: str, source: str, folder: Path) -> Version:
     if champion is None:
         raise Refused(f"{model} has no champion to score with. Run `crm retrain {model}` first.")
     stored = client().get_model_version(model, str(champion.number)).source
-    _download(stored, folder, champion.sha256)
+    download(stored, folder, champion.sha256)
     return champion
 
 
-def _download(source: str, folder: Path, sha256: str) -> None:
+def download(source: str, folder: Path, sha256: str) -> None:
+    """The files below `source` in a folder; raises `WorldFailed` when they are gone, or have another sha256."""
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 

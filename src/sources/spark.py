@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -84,7 +85,7 @@ def _start(java: Path):
     atexit.register(shutil.rmtree, place, ignore_errors=True)
     builder = SparkSession.builder.appName("crm").config(map=SETTINGS | _files(place))
     try:
-        with _java_home(place, java):
+        with _environment(JAVA_HOME=_home(place, java), PYSPARK_PYTHON=sys.executable):
             return builder.getOrCreate()
     except PySparkException as error:
         raise Refused(f"Spark must start with {java}, but did not: {error} Set JAVA_HOME to another Java.") from error
@@ -101,21 +102,28 @@ def _files(place: Path) -> dict[str, str]:
     }
 
 
-@contextmanager
-def _java_home(place: Path, java: Path) -> Iterator[None]:
-    """JAVA_HOME with a launcher of this Java, while Spark starts."""
+def _home(place: Path, java: Path) -> str:
+    """A JAVA_HOME with a launcher of this Java."""
     launcher = place / "java" / "bin" / "java"
     launcher.parent.mkdir(parents=True)
     launcher.write_text(LAUNCHER.format(java=java))
     launcher.chmod(0o755)
-    before = os.environ.get("JAVA_HOME")
-    os.environ["JAVA_HOME"] = str(place / "java")
+    return str(place / "java")
+
+
+@contextmanager
+def _environment(**named: str) -> Iterator[None]:
+    """Variables that Spark reads while it starts; those of before are back afterwards."""
+    before = {name: os.environ.get(name) for name in named}
+    os.environ.update(named)
     try:
         yield
     finally:
-        del os.environ["JAVA_HOME"]
-        if before is not None:
-            os.environ["JAVA_HOME"] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _java() -> Path:

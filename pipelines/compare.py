@@ -1,0 +1,241 @@
+"""Is one run better than another? Both on the same rows, with paired intervals; refused where there are no such rows.
+
+The rows are those that the second run was tested on. Where the first was tested on others it is scored anew, by the
+model it registered if that was known before these rows' origin, else by the one it was judged by, if that is no newer:
+a model that has seen what it is judged on would win by it.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from contracts.errors import Refused
+from contracts.study import day
+from decisions.retention import threshold
+from decisions.scores import band
+from evaluation.comparison import Difference, holm
+from evaluation.gate import slices
+from evaluation.money import Offer, profit_gain, worth_contacting
+from evaluation.summary import gains
+from features.dictionary import Column
+from features.identity import column_hashes, differing
+from features.subjects import frame, population, subjects
+from models import churn
+from models.reasons import reasons
+from registry import about, evidence
+from registry.about import About
+from sources import open_source
+
+MOST_REASONED = 500
+SAME = ("source", "horizon_days", "active_days")  # what makes an outcome the same question
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the second run gains on the first.
+
+    how       how the first was scored, in a sentence
+    rows      customer_id, origin, outcome, naive, score (the second's), champion (the first's), slice_...
+    gains     a row a measure: measure, gain (positive: the second is better), low, high, p, and p corrected for their
+              number (Holm)
+    money     the gain in cents on the test customers of contacting whom the second would
+    segments  a row a declared group, as `evaluation.gate.slices`
+    bands     a row a pair of bands: band_first, band_second, customers, left
+    changed   customers who change band: both scores, both bands, three reasons of each; for data/, never for the store
+    verdict   in words
+    """
+
+    how: str
+    rows: pd.DataFrame
+    gains: pd.DataFrame
+    money: Difference
+    segments: pd.DataFrame
+    bands: pd.DataFrame
+    changed: pd.DataFrame
+    verdict: str
+
+    def numbers(self) -> list[float]:
+        """All that the verdict may speak of."""
+        found = self.gains[["gain", "low", "high"]].to_numpy().ravel().tolist()
+        return [*found, *self.money, len(self.rows), len(self.changed)]
+
+
+def compare(first_id: str, second_id: str, table: pd.DataFrame | None = None) -> Comparison:
+    """Compare two runs of a model; `table` holds the features of the second's test rows, where they are at hand.
+
+    Raises `Refused`, with the reason, where no rows can judge both fairly.
+    """
+    first, second = about.about(first_id), about.about(second_id)
+    _refuse_other_questions(first, second)
+    rows = evidence.read(second_id)
+    with tempfile.TemporaryDirectory() as folder:
+        part, how = _fair(first, second)
+        new = _load(second, "judged", Path(folder) / "second")
+        old = _load(first, part or "judged", Path(folder) / "first")
+    if part or (new and old):
+        table = _on(rows, test_rows(second) if table is None else table)
+    if part:
+        _refuse_other_features(first, second, old)
+        champion = old.predict(table)
+    else:
+        champion = _aligned(evidence.read(first_id), rows)
+    known = about.content(second_id, "model/churn.json")["about"]
+    rows = rows.assign(champion=champion)
+    changed, bands = _bands(rows, known, table, old, new)
+    return _judged(how, rows, known, changed, bands, first, second)
+
+
+def _refuse_other_questions(first: About, second: About) -> None:
+    if first.run_id == second.run_id:
+        raise Refused(f"A run is compared with another, but both are {first.run_id}. Give two; `crm runs` lists them.")
+    for run in (first, second):
+        if not run.test_outcomes:
+            raise Refused(f"Run {run.run_id} is {run.status} and was judged by nothing. Choose one that finished.")
+    if first.model != second.model:
+        raise Refused(
+            f"Two runs of one model can be compared, but {first.run_id} is of {first.model} and {second.run_id} of "
+            f"{second.model}."
+        )
+    differ = [name for name in SAME if first.parameters.get(name) != second.parameters.get(name)]
+    if differ:
+        listed = "; ".join(f"{n} is {first.parameters.get(n)} and {second.parameters.get(n)}" for n in differ)
+        raise Refused(
+            f"Runs {first.run_id} and {second.run_id} must answer one question, but {listed}. Who is better at another "
+            f"question cannot be said: train one of them again with the other's."
+        )
+
+
+def _fair(first: About, second: About) -> tuple[str | None, str]:
+    """Which part of the first run judges the second's test rows, None for what it foretold then; and in words."""
+    if first.test_outcomes == second.test_outcomes:
+        return None, "Both were judged by the same customers, origin and outcomes; these scores are compared."
+    if first.as_of <= second.test_origin:
+        return "model", f"The first, which knows only what was there before {first.as_of}, was scored anew."
+    if first.test_origin <= second.test_origin and first.judged:
+        return "judged", (
+            f"The first was scored anew as it was before its own test of {first.test_origin}: what it registered has "
+            f"seen outcomes until {first.as_of}."
+        )
+    if first.test_subjects == second.test_subjects:
+        why = "the same customers and origin are judged, but their outcomes are not the same"
+    elif first.test_origin > second.test_origin:
+        why = f"the first was tested at {first.test_origin}, later than the second's {second.test_origin}"
+    else:
+        why = "other customers are judged, and the first kept no model that has not seen them"
+    raise Refused(
+        f"Runs {first.run_id} and {second.run_id} must be judged by the same rows, but {why}. "
+        f"Compare them the other way round, or train one again with the other's as_of and source."
+    )
+
+
+def _load(run: About, part: str, folder: Path) -> churn.Churn | None:
+    if part == "judged" and not run.judged:
+        return None
+    about.fetch(run.run_id, part, folder)
+    return churn.load(folder)
+
+
+def test_rows(run: About) -> pd.DataFrame:
+    """The features of the customers that a run was tested on, as known at that origin, in order of customer."""
+    source = open_source(run.parameters["source"])
+    origins = (day(run.test_origin, "test origin"),)  # a flat source has one, the as_of
+    spine = population(source.tables, origins, int(run.parameters["active_days"]), source.contract_end)
+    return frame(subjects(spine, source.tables, source.attributes, source.contract_end))
+
+
+def _on(rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """The table's rows in the order of the test rows; raises `Refused` where one is not there."""
+    keys = ["customer_id", "origin"]
+    table = table.set_index(keys)
+    wanted = pd.MultiIndex.from_frame(rows[keys])
+    gone = ~wanted.isin(table.index)
+    if gone.any():
+        raise Refused(
+            f"The features of all {len(rows):,} test rows must be there, but {gone.sum():,} are not, first customer "
+            f"{rows.customer_id[gone].iloc[0]}: the source is not the one that the run was trained on."
+        )
+    return table.loc[wanted].reset_index()
+
+
+def _aligned(old: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:
+    """What the first foretold, in the order of the second's rows; their fingerprints are equal."""
+    return rows[["customer_id", "origin"]].merge(old, how="left", validate="1:1").score.to_numpy()
+
+
+def _refuse_other_features(first: About, second: About, model: churn.Churn) -> None:
+    source = open_source(second.parameters["source"])
+    found = column_hashes(source.tables, source.attributes, source.contract_end)
+    if differ := differing(about.content(first.run_id, "features.json"), found, model.columns):
+        raise Refused(
+            f"Run {first.run_id} must be given the columns that it was trained on to be scored anew, but they differ "
+            f"now ({'; '.join(differ)}): the code or the source changed. Train it again to compare."
+        )
+
+
+def _bands(rows, known, table, old, new) -> tuple[pd.DataFrame, pd.DataFrame]:
+    limits = threshold(Offer(**known["offer"])), known["base_rate"]
+    both = pd.DataFrame(
+        {
+            "customer_id": rows.customer_id,
+            "origin": rows.origin,
+            "outcome": rows.outcome,
+            "score_first": rows.champion,
+            "score_second": rows.score,
+            "band_first": band(rows.champion.to_numpy(), *limits),
+            "band_second": band(rows.score.to_numpy(), *limits),
+        }
+    )
+    counted = both.groupby(["band_first", "band_second"]).outcome.agg(customers="size", left="sum").reset_index()
+    moved = (both.score_second - both.score_first).abs()
+    changed = both[both.band_first != both.band_second]
+    changed = changed.loc[moved[changed.index].sort_values(ascending=False, kind="stable").index]
+    if old is not None and new is not None and len(changed):
+        shown = changed.index[:MOST_REASONED]
+        for side, model in (("first", old), ("second", new)):
+            why = _why(model, table.loc[shown], known)
+            changed = changed.join(why.add_suffix(f"_{side}"))
+    return changed.reset_index(drop=True), counted
+
+
+def _why(model: churn.Churn, table: pd.DataFrame, known: Mapping) -> pd.DataFrame:
+    words = {n: Column(**{**c, "reads": tuple(c["reads"])}) for n, c in known["dictionary"].items()}
+    words |= {n: Column(n, n, "count", "", n, None, ()) for n in model.columns if n not in words}
+    return reasons(
+        model.contributions(table),
+        table,
+        topics={name: words[name].topic for name in model.columns},
+        words={name: words[name].say for name in model.columns},
+    )
+
+
+def _judged(how, rows, known, changed, bands, first, second) -> Comparison:
+    y, seed = rows.outcome.to_numpy(dtype=float), int(second.parameters.get("seed", 0))
+    offer = Offer(**known["offer"])
+    found = gains(y, rows.champion, rows.score, rows.customer_id, seed)
+    table = pd.DataFrame([(name, *d) for name, d in found.items()], columns=["measure", "gain", "low", "high", "p"])
+    table["p_holm"] = holm(table.p)
+    chosen = [worth_contacting(rows[name].to_numpy(), offer) for name in ("champion", "score")]
+    money = profit_gain(y, *chosen, offer, rows.customer_id, seed)
+    groups = rows[[name for name in rows.columns if name.startswith("slice_")]]
+    segments = slices(y, rows.score, groups, chosen[1], rows.champion, rows.customer_id)
+    return Comparison(
+        how, rows, table, money, segments, bands, changed, _said(found["auc"], money, changed, rows, first, second)
+    )
+
+
+def _said(auc: Difference, money: Difference, changed, rows, first, second) -> str:
+    if auc.low > 0:
+        word = "is surely better than"
+    elif auc.high < 0:
+        word = "is surely worse than"
+    else:
+        word = "cannot be told from"
+    return (
+        f"{second.name} {word} {first.name}: AUC {auc.value:+.4f} ({auc.low:+.4f} to {auc.high:+.4f}) on the same "
+        f"{len(rows):,} rows; profit {money.value / 100:+,.2f} ({money.low / 100:+,.2f} to {money.high / 100:+,.2f}); "
+        f"{len(changed):,} change band."
+    )

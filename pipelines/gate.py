@@ -1,0 +1,96 @@
+"""The gate of a retraining: the challenger beside the champion and what was promised, before an alias moves."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from contracts.errors import Refused
+from contracts.places import data
+from decisions.retention import threshold
+from evaluation import gate
+from evaluation.gate import Check
+from evaluation.money import Offer
+from pipelines.compare import Comparison, compare
+from pipelines.figures import forest
+from pipelines.parameters import settings
+from registry import about, evidence, runs
+from registry.versions import Version
+
+
+@dataclass(frozen=True)
+class Judged:
+    """How the gate ended: its rows, the comparison with the champion where there is one, and the slices."""
+
+    checks: Sequence[Check]
+    comparison: Comparison | None
+    slices: pd.DataFrame
+
+    @property
+    def passed(self) -> bool:
+        """Whether every row passes."""
+        return gate.passes(self.checks)
+
+    @property
+    def said(self) -> str:
+        """In a sentence or two, the comparison first."""
+        return f"{f'{self.comparison.verdict} ' if self.comparison else ''}{gate.said(self.checks)}"
+
+
+def judge(
+    run_id: str, champion: Version | None, table: pd.DataFrame, parameters: Mapping, more: Sequence[Check] = ()
+) -> Judged:
+    """Ask everything of a run that is logged and has kept its test rows.
+
+    champion  the version in use, if another
+    table     the features of the test rows, among others
+    more      rows that were found out elsewhere: leaks, bytes
+    """
+    rule = rule_of(about.about(run_id).model, parameters)
+    rows, comparison, alone = evidence.read(run_id), None, []
+    if champion is not None:
+        try:
+            comparison = compare(champion.run_id, run_id, table)
+            rows = comparison.rows
+        except Refused as error:
+            nothing = (np.nan,) * 3
+            alone = [Check("gain in AUC over the champion", "both on the same rows", *nothing, None, str(error))]
+    known = about.content(run_id, "model/churn.json")["about"]
+    selected = rows.score.to_numpy() > threshold(Offer(**known["offer"]))
+    checks, slices = gate.gate(rows, rule, selected, int(parameters["seed"]))
+    return Judged([*alone, *checks, *more], comparison, slices)
+
+
+def rule_of(model: str, parameters: Mapping) -> dict:
+    """The rule of a model in parameters.yml, with what the run declares of it in place of a name."""
+    rule = settings()["models"][model]["gate"]
+    return {name: parameters[value] if isinstance(value, str) else value for name, value in rule.items()}
+
+
+def log_judged(run_id: str, judged: Judged, stage: Path, simulated: bool) -> None:
+    """The gate, the slices and the comparison in the run: metrics, tables, a figure; who changes band in data/."""
+    ending = "-simulated" * simulated
+    folder = stage / "gate"
+    folder.mkdir()
+    tables = {"gate": gate.shown(judged.checks), "slices": judged.slices}
+    if comparison := judged.comparison:
+        tables |= {"gains": comparison.gains, "bands": comparison.bands}
+        forest(comparison.gains, "Is the challenger better than the champion?", folder / "gains.png")
+        write_rows(comparison.changed, run_id)
+    for name, table in tables.items():
+        table.to_csv(folder / f"{name}{ending}.csv", index=False)
+    gains = {g.measure: (g.gain, g.low, g.high) for g in judged.comparison.gains.itertuples()} if comparison else {}
+    runs.log_judged(run_id, folder, judged.checks, gains)
+
+
+def write_rows(changed: pd.DataFrame, run_id: str) -> Path:
+    """Who changes band, with reasons: data/comparisons/`run_id`.parquet."""
+    place = data() / "comparisons" / f"{run_id}.parquet"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    temporary = place.with_suffix(".tmp")
+    changed.to_parquet(temporary, index=False)
+    os.replace(temporary, place)
+    return place

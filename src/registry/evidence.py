@@ -1,0 +1,87 @@
+"""What a run was judged by: the test rows with their outcomes and the probabilities foretold, a file a run.
+
+They name customers, so that they lie under data/evidence/ beside the scores, and the run knows them by their sha256.
+"""
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import ibis
+import pandas as pd
+
+from contracts.errors import Refused
+from contracts.places import data
+from registry import runs
+from registry.fingerprint import file_digest, table_fingerprint
+from registry.record import EVIDENCE
+from registry.store import client
+
+SUBJECTS, OUTCOMES = ["customer_id", "origin"], ["customer_id", "origin", "outcome"]
+
+
+def keep(run_id: str, stage: Path) -> None:
+    """Move the staged test rows to data/evidence/`run_id`.parquet; the run is tagged with what they are.
+
+    crm.evidence is the sha256 of the file, crm.test_subjects and crm.test_outcomes are fingerprints of who was judged,
+    and of that with what happened: two runs with equal ones were judged by the same.
+    """
+    place = _place(run_id)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    temporary = place.with_suffix(f".{os.getpid()}.tmp")
+    shutil.copyfile(stage / EVIDENCE, temporary)
+    with open(temporary, "rb") as written:
+        os.fsync(written.fileno())
+    os.replace(temporary, place)
+    rows = pd.read_parquet(place)
+    found = fingerprints(rows)
+    origins = pd.to_datetime(rows.origin).dt.date
+    runs.tag(
+        run_id,
+        {
+            "crm.evidence": file_digest(place),
+            "crm.test_subjects": found["test subjects"],
+            "crm.test_outcomes": found["test outcomes"],
+            "crm.test_origin": str(origins.max()),
+        },
+    )
+
+
+def fingerprints(rows: pd.DataFrame) -> Mapping[str, str]:
+    """`test subjects` and `test outcomes` of test rows: what two runs must share to be compared."""
+    kept = rows[OUTCOMES].assign(
+        customer_id=rows.customer_id.astype(str),
+        origin=pd.to_datetime(rows.origin).dt.date,
+        outcome=rows.outcome.astype("int8"),
+    )
+    return {
+        "test subjects": table_fingerprint(ibis.duckdb.connect().create_table("subjects", kept[SUBJECTS])),
+        "test outcomes": table_fingerprint(ibis.duckdb.connect().create_table("outcomes", kept)),
+    }
+
+
+def read(run_id: str) -> pd.DataFrame:
+    """The test rows of a run, in the order of origin and customer.
+
+    Raises `Refused` when the run has none, or when the file is gone or not what the run was judged by.
+    """
+    promised = client().get_run(run_id).data.tags.get("crm.evidence")
+    place = _place(run_id)
+    if promised is None:
+        raise Refused(f"Run {run_id} kept no test rows: it did not end, or is older than this rule. Train it again.")
+    if not place.exists():
+        raise Refused(
+            f"The test rows of run {run_id} must lie at {place}, but are gone. Restore them from a copy, or train it "
+            f"again with `crm retrain`."
+        )
+    if file_digest(place) != promised:
+        raise Refused(
+            f"The test rows of run {run_id} must have the sha256 {promised[:12]}..., but {place} has "
+            f"{file_digest(place)[:12]}...: they were changed. Restore them, or train it again."
+        )
+    return pd.read_parquet(place)
+
+
+def _place(run_id: str) -> Path:
+    return data() / "evidence" / f"{run_id}.parquet"
