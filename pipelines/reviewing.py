@@ -90,6 +90,7 @@ def ledger(
 
 
 def _print_row(row) -> None:
-    moved = f" in place of version {row.moved_from}" if row.moved_from else ""
+    words = {"promoted": ", in place of", "refused": ", so that there stays", "rolled back": " to, from"}
+    moved = f"{words[row.event]} version {row.moved_from}" if row.moved_from else ""
     what = f"{row.model} version {row.to} {row.event}{moved} ({row.source})"
     out.print(f"{row.number}  {row.when}  {row.who}: {what}. {row.why}", markup=False, soft_wrap=True)

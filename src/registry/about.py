@@ -53,7 +53,7 @@ def about(run_id: str) -> About:
     tags = run.data.tags
     model = client().get_experiment(run.info.experiment_id).name
     version, as_of = tags.get("crm.version", ""), tags.get("crm.as_of", "")
-    name = f"{model} version {version} ({as_of})" if version else f"run {run_id[:8]} ({as_of})"
+    name = f"{model} version {version} ({as_of})" if version else f"{model} as of {as_of} (run {run_id[:8]})"
     keys = ("key", "sha256", "judged", "test_origin", "test_subjects", "test_outcomes")
     read = {key: tags.get(f"crm.{key}", "") for key in keys}
     return About(

@@ -1,0 +1,86 @@
+"""`crm compare` and the gate of a retraining, on two runs of one model."""
+
+import re
+
+import homes
+import pandas as pd
+import pytest
+
+RETRAIN = ("retrain", "churn", "--source", "shop", "--as-of")
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """Two versions of one column, the second a week later: equal rankings, other probabilities."""
+    home = homes.make(tmp_path_factory.mktemp("two") / "home", homes.QUICK)
+    ended = [homes.crm(home, *RETRAIN, day, "-p", "origins=2") for day in (homes.AS_OF, homes.LATER)]
+    return home, ended
+
+
+def test_one_that_is_not_surely_better_does_not_replace_the_champion(two):
+    home, (first, second) = two
+    assert (first.code, second.code) == (0, 3), (first, second)
+    assert "churn as of 2023-12-10 (run " in second.out and "cannot be told from churn version 1" in second.out
+    assert "The champion stays, version 1; this one is the challenger." in second.out
+    run = homes.runs(home)[0]
+    assert run.data.tags["crm.gate"] == "not passed" and run.data.metrics["gain/auc"] == 0
+    assert run.data.metrics["gain/brier/low"] <= run.data.metrics["gain/brier"] <= run.data.metrics["gain/brier/high"]
+    files = {file.path for file in homes.client(home).list_artifacts(run.info.run_id, "gate")}
+    assert {"gate/gate.csv", "gate/gains.csv", "gate/gains.png", "gate/bands.csv"} <= files
+    told = homes.crm(home, "ledger", "churn", "--verify")
+    assert told.code == 0 and "2 rows, and the chain holds" in told.out
+    assert "churn version 2 refused, so that there stays version 1 (shop)" in told.out
+
+
+def test_a_comparison_lists_who_changes_band_and_keeps_them_out_of_the_store(two):
+    home, _ = two
+    ended = homes.crm(home, "compare", "churn/1", "churn/2")
+    assert ended.code == 0 and "was scored anew as it was before its own test of 2023-11-05" in ended.out
+    (count,) = re.findall(r"([\d,]+) change band", ended.out)
+    run = homes.runs(home)[0]
+    changed = pd.read_parquet(home / "data" / "comparisons" / f"{run.info.run_id}.parquet")
+    assert len(changed) == int(count.replace(",", "")) and (changed.band_first != changed.band_second).all()
+    assert homes.crm(home, "compare", "churn/1", run.info.run_id[:8]).out == ended.out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("churn/2", "churn/1"), "the first was tested at 2023-11-12, later than the second's 2023-11-05"),
+        (("churn/1", "churn/1"), "A run is compared with another"),
+        (("churn/1", "churn/7"), "must name one run"),
+        (("churn/1", "abc"), "must name one run"),
+    ],
+)
+def test_what_cannot_be_compared_fairly_is_refused(two, words, says):
+    ended = homes.crm(two[0], "compare", *words)
+    assert ended.code == 2 and says in ended.err
+
+
+def test_test_rows_that_were_changed_compare_nothing(two, tmp_path):
+    home = homes.copy(two[0], tmp_path / "home")
+    run = homes.runs(home)[0]
+    file = home / "data" / "evidence" / f"{run.info.run_id}.parquet"
+    rows = pd.read_parquet(file)
+    rows.assign(outcome=1 - rows.outcome).to_parquet(file, index=False)
+    ended = homes.crm(home, "compare", "churn/1", "churn/2")
+    assert ended.code == 2 and "they were changed. Restore them, or train it again." in ended.err
+    file.unlink()
+    assert "but are gone" in homes.crm(home, "compare", "churn/1", "churn/2").err
+
+
+def test_two_pairs_of_eyes(two, tmp_path, monkeypatch):
+    from pipelines import promotion
+
+    home = homes.copy(two[0], tmp_path / "home")
+    monkeypatch.setattr(promotion, "_two_pairs_of_eyes", lambda model: True)
+    own = homes.crm(home, "promote", "churn", "2", "--reason", "fresher")
+    assert own.code == 2 and "someone else must promote it" in own.err
+    monkeypatch.setattr(promotion, "user", lambda: "another")
+    done = homes.crm(home, "promote", "churn", "2", "--reason", "fresher")
+    assert done.code == 0 and "another: churn version 2 promoted, in place of version 1 (shop). fresher" in done.out
+    again = homes.crm(home, "promote", "churn", "2", "--reason", "fresher")
+    assert again.code == 2 and "is the champion on shop already" in again.err
+    back = homes.crm(home, "rollback", "churn", "--source", "shop", "--reason", "complaints")
+    assert back.code == 0 and "churn version 1 rolled back to, from version 2" in back.out
