@@ -70,8 +70,8 @@ def feature_columns(table: pd.DataFrame) -> list[str]:
 def groups(table: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
     """customer_id, origin and a text column `slice_...` for each named column: the groups a model must hold in, too.
 
-    A number is cut at its thirds; levels of fewer than 20 rows are one, since a group is shown to others. Raises
-    `Refused` for a column that the table has not.
+    A number is cut at its thirds; levels of fewer than 20 customers at the latest origin, where they are judged, are
+    one, since a group is shown to others. Raises `Refused` for a column that the table has not.
     """
     names = [name.strip() for name in names if name.strip()]
     gone = [name for name in names if name not in table.columns or name in (*KEYS, "outcome")]
@@ -80,10 +80,11 @@ def groups(table: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
             f"Each of `slices` must be a column of the training table, but {', '.join(gone)} is not. "
             f"`crm features SOURCE --describe` lists them."
         )
-    return table[list(KEYS)].assign(**{f"slice_{name}": _levels(table[name]) for name in names})
+    latest = table.origin == table.origin.max()
+    return table[list(KEYS)].assign(**{f"slice_{name}": _levels(table[name], latest) for name in names})
 
 
-def _levels(column: pd.Series) -> pd.Series:
+def _levels(column: pd.Series, latest: pd.Series) -> pd.Series:
     if column.dtype == "float64":
         low, high = column.quantile([1 / 3, 2 / 3])
         said = pd.Series("middle third", column.index)
@@ -91,7 +92,7 @@ def _levels(column: pd.Series) -> pd.Series:
     else:
         said = column.astype(object)
     said = said.where(column.notna(), NOT_TOLD).astype(str)
-    return said.mask(said.map(said.value_counts()) < FEWEST, OTHERS)
+    return said.mask(said.map(said[latest].value_counts()).fillna(0) < FEWEST, OTHERS)
 
 
 def refuse_few(table: pd.DataFrame) -> None:

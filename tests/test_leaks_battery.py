@@ -4,14 +4,13 @@ A leak is in the source's files, or in the code of the house as it is changed he
 it, and must refuse through the check that ought to find it, before anything is written.
 """
 
-import inspect
-import textwrap
 from collections.abc import Callable
 
 import homes
 import numpy as np
 import pandas as pd
 import pytest
+from planted import mutate
 
 from features import as_of
 from models import churn
@@ -26,17 +25,6 @@ positive: "yes"
 zone: UTC
 attributes: {{{attributes}}}
 """
-
-
-def mutate(monkeypatch, function: Callable, *changes: tuple[str, str]) -> None:
-    """Change words of a function, wherever it is used; each must stand in it once."""
-    source = textwrap.dedent(inspect.getsource(function))
-    for old, new in changes:
-        assert source.count(old) == 1, f"{function.__name__} has changed: find the words that make this leak now"
-        source = source.replace(old, new)
-    scope = dict(function.__globals__)
-    exec(compile(source, function.__name__, "exec"), scope)
-    monkeypatch.setattr(function, "__code__", scope[function.__name__].__code__)
 
 
 # --- a flat file, and what may be wrong with it ---
@@ -232,14 +220,6 @@ PLANTED = {
         "rows judged by what they were learned with", ("-p", "origins=1"),
     ),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory):
-    """A project with the shop and the patients, in which nothing has been trained."""
-    home = homes.make(tmp_path_factory.mktemp("leaks") / "home")
-    write_flat(home)
-    return home
 
 
 @pytest.mark.slow

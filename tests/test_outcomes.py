@@ -15,7 +15,7 @@ from contracts.tables import check
 from features.population import buyers
 from features.subjects import frame
 from outcomes import contract_ended, first_day, lapsed
-from training_table import feature_columns, plan, refuse_few, refuse_leaks, single_column_auc, training_table
+from training_table import feature_columns, groups, plan, refuse_few, refuse_leaks, single_column_auc, training_table
 
 # four weeks of silence, tested on 3 June, trained on 6 May and 8 April
 STUDY = Study(date(2024, 7, 1), 28, origins=2, spacing_days=28)
@@ -276,3 +276,22 @@ def test_too_few_of_a_class_are_refused():
     with pytest.raises(Refused, match="At least 20 customers must have churned, but 19 of 40 have"):
         refuse_few(rows)
     refuse_few(rows.assign(outcome=[1] * 20 + [0] * 20))
+
+
+def test_groups_are_counted_where_they_are_judged():
+    """Twenty of A at the latest origin, nineteen of B, and thirty of B before: B is too few to be shown."""
+    towns = ["A"] * 20 + ["B"] * 19 + [None] * 21 + ["B"] * 30
+    table = pd.DataFrame(
+        {
+            "customer_id": [*range(60), *range(30)],
+            "origin": [LAST] * 60 + [FIRST] * 30,
+            "town": towns,
+            "age": [float(k) for k in range(90)],
+            "outcome": 0,
+        }
+    )
+    found = groups(table, ["town", " age", ""])
+    assert found.slice_town.value_counts().to_dict() == {"others": 49, "not told": 21, "A": 20}
+    assert found.slice_age.value_counts().to_dict() == {"lowest third": 30, "middle third": 30, "others": 30}
+    with pytest.raises(Refused, match="must be a column of the training table, but outcome, tow is not"):
+        groups(table, ["outcome", "tow"])

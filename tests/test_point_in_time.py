@@ -13,7 +13,6 @@ It has six checks, each a function from features to the columns in which it foun
 """
 
 import inspect
-import textwrap
 from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from functools import cache, partial
@@ -26,6 +25,7 @@ import pytest
 from every_table import ATTRIBUTES, CUSTOMERS, MIDNIGHT, ORIGIN
 from ibis import _
 from ibis.expr.types import Table
+from planted import mutate
 
 from contracts import boundary
 from contracts.errors import Refused
@@ -270,17 +270,6 @@ def test_who_is_asked_about_does_not_depend_on_the_future():
 
 
 # --- planted leaks in the code of the house ---
-
-
-def mutate(monkeypatch, function: Callable, *changes: tuple[str, str]) -> None:
-    """Change words of a function, wherever it is used; each must stand in it once."""
-    source = textwrap.dedent(inspect.getsource(function))
-    for old, new in changes:
-        assert source.count(old) == 1, f"{function.__name__} has changed: find the words that make this leak now"
-        source = source.replace(old, new)
-    scope = dict(function.__globals__)
-    exec(compile(source, function.__name__, "exec"), scope)
-    monkeypatch.setattr(function, "__code__", scope[function.__name__].__code__)
 
 
 # name: the check that finds it, a column it is found in, the function, the words and what they become

@@ -4,81 +4,11 @@ import shutil
 from pathlib import Path
 
 import homes
-import ibis
-import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from contracts.errors import Refused, WorldFailed
 from registry import ledger, runs, versions
-from registry.fingerprint import code_digest, folder_digest, run_key, table_fingerprint
-
-ROWS = pd.DataFrame(
-    {
-        "customer_id": [1, 2, 3, 3],
-        "amount_cents": [100, 250, None, None],
-        "refund_cents": [0, 250, 7, 7],
-        "day": pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-03"]).astype("datetime64[us]"),
-        "vip": [True, False, True, True],
-    }
-).astype({"amount_cents": "Int64"})
-
-
-def fingerprint(rows: pd.DataFrame) -> str:
-    return table_fingerprint(ibis.duckdb.connect().create_table("t", rows))
-
-
-def changed(column, value, row=3):
-    rows = ROWS.copy()
-    rows.loc[row, column] = value
-    return rows
-
-
-@pytest.mark.parametrize(
-    ("what", "rows"),
-    [
-        ("the last row's number", changed("refund_cents", 8)),
-        ("the last row's flag", changed("vip", False)),
-        ("a date by a day", changed("day", pd.Timestamp("2024-01-04"))),
-        ("a date by a microsecond", changed("day", pd.Timestamp("2024-01-03 00:00:00.000001"))),
-        ("all dates by a day", ROWS.assign(day=ROWS.day + pd.Timedelta(days=1))),
-        ("a null for a zero", changed("amount_cents", 0)),
-        ("a type", ROWS.astype({"refund_cents": "float64"})),
-        ("a narrower type", ROWS.astype({"refund_cents": "int32"})),
-        ("two columns' values", ROWS.assign(amount_cents=ROWS.refund_cents, refund_cents=ROWS.amount_cents)),
-        ("two columns' places", ROWS[["customer_id", "refund_cents", "amount_cents", "day", "vip"]]),
-        ("a column's name", ROWS.rename(columns={"vip": "VIP"})),
-        ("a row left out", ROWS.iloc[:3]),
-        ("an equal row more", pd.concat([ROWS, ROWS.iloc[3:]])),
-        ("two equal rows more", pd.concat([ROWS, ROWS.iloc[2:]])),
-        ("values of two rows swapped", ROWS.assign(refund_cents=[250, 0, 7, 7])),
-    ],
-)
-def test_a_fingerprint_sees(what, rows):
-    assert fingerprint(rows) != fingerprint(ROWS), what
-
-
-def test_a_fingerprint_does_not_forget_rows_that_occur_twice():
-    """The exclusive or of equal hashes is nothing, whichever row it is that occurs twice."""
-    assert fingerprint(ROWS.iloc[[0, 0, 2]]) != fingerprint(ROWS.iloc[[1, 1, 2]])
-
-
-@settings(max_examples=10, deadline=None)
-@given(st.permutations(range(4)))
-def test_a_fingerprint_does_not_see_the_order_of_rows(order):
-    assert fingerprint(ROWS.iloc[order]) == fingerprint(ROWS)
-
-
-def test_a_fingerprint_is_of_the_content_not_of_the_table_or_the_threads():
-    con = ibis.duckdb.connect(threads=2)
-    big = pd.concat([ROWS.assign(customer_id=k) for k in range(3000)])
-    con.create_table("another", big)
-    assert table_fingerprint(con.table("another")) == fingerprint(big)
-
-
-def test_an_empty_table_has_a_fingerprint():
-    assert fingerprint(ROWS.iloc[:0]) != fingerprint(ROWS.iloc[:0].drop(columns="vip"))
+from registry.fingerprint import code_digest, folder_digest, run_key
 
 
 def test_a_run_key_follows_from_all_that_goes_in_and_from_nothing_else():

@@ -228,3 +228,20 @@ def test_a_table_that_cannot_be_written_leaves_the_older_one(tmp_path, monkeypat
     with pytest.raises(WorldFailed, match="No space left on device. An older one is still there"):
         write_table(pd.DataFrame({"customer_id": [3]}), "shop", day, version, tmp_path)
     assert file.read_bytes() == before and list(file.parent.iterdir()) == [file]
+
+
+def test_an_alias_that_was_moved_past_the_ledger_scores_nobody(mine):
+    (version,) = homes.client(mine).search_model_versions("name = 'churn'")
+    homes.client(mine).create_model_version("churn", version.source, version.run_id, tags=version.tags)
+    homes.client(mine).set_registered_model_alias("churn", "champion", "2")
+    (mine / SCORES).unlink()
+    ended = homes.crm(mine, *SCORE)
+    assert ended.code == 2 and "its last row put version 1 there: it was moved past the ledger" in ended.err
+    assert not (mine / SCORES).exists()
+
+
+def test_a_promotion_that_was_cut_before_its_alias_is_finished_by_the_next_scoring(mine):
+    homes.client(mine).delete_registered_model_alias("churn", "champion")
+    ended = homes.crm(mine, *SCORE)
+    assert ended.code == 0 and "found: row 1 of the ledger was cut short" in ended.err
+    assert int(homes.client(mine).get_model_version_by_alias("churn", "champion").version) == 1

@@ -159,17 +159,20 @@ def _features(facts: Facts) -> str:
 
 def _limits(facts: Facts) -> str:
     return (
-        "## Limits\n\nThe figures hold for the test origin; whether they still hold, `crm watch` says. A score's "
+        "## Limits\n\nThe figures hold for the test origin; later ones are seen when its outcomes are known. A score's "
         "interval says how far other customers in training would have moved it, not how sure one outcome is. Profits "
         "follow from assumed costs, value and success rate."
     )
 
 
 def _again(facts: Facts) -> str:
-    tags = facts.tags
+    asked, tags = facts.parameters, facts.tags
+    command = f"crm retrain {facts.model} --source {asked['source']} --as-of {asked['as_of']}"
+    ends = {"lock": "crm.lock", "model": "crm.sha256", "run key": "crm.key"}
     return (
-        f"## Make it again\n\n`crm rerun {facts.run_id}`: commit `{tags['crm.commit'][:12]}`, lock "
-        f"`{tags['crm.lock'][:12]}`, model `{tags['crm.sha256'][:12]}`, run key `{tags['crm.key'][:12]}`."
+        f"## Make it again\n\nCheck out commit `{tags['crm.commit'][:12]}`, `make env`, and give `{command}` the "
+        f"parameters of run `{facts.run_id}` with `-p`. On the same data it gives the same bytes: "
+        f"{', '.join(f'{name} `{tags[tag][:12]}`' for name, tag in ends.items())}."
     )
 
 

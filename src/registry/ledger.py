@@ -71,7 +71,8 @@ class _Kept:
 
 def promote(version: Version, by: str, reason: str) -> Row:
     """Make a version the champion of its source; raises `Refused` without a reason."""
-    return _move(PROMOTED, version, by, reason)
+    with _lock():
+        return _move(PROMOTED, version, by, reason)
 
 
 def refuse(version: Version, by: str, reason: str) -> Row:
@@ -85,13 +86,14 @@ def rollback(model: str, source: str, by: str, reason: str) -> Row:
 
     Raises `Refused` where there was none before.
     """
-    line = _line(rows(model), versions.alias_of(model, CHAMPION, source))
-    if len(line) < 2:
-        raise Refused(
-            f"{model} on {source} must have had two champions to go back, but had {len(line)}. `crm ledger {model}` "
-            f"lists them; `crm promote` makes another version the champion."
-        )
-    return _move(ROLLED_BACK, versions.numbered(model, line[-2]), by, reason)
+    with _lock():
+        line = _line(rows(model), versions.alias_of(model, CHAMPION, source))
+        if len(line) < 2:
+            raise Refused(
+                f"{model} on {source} must have had two champions to go back, but had {len(line)}. `crm ledger "
+                f"{model}` lists them; `crm promote` makes another version the champion."
+            )
+        return _move(ROLLED_BACK, versions.numbered(model, line[-2]), by, reason)
 
 
 def rows(model: str) -> list[Row]:
@@ -217,9 +219,8 @@ def _line(found: Sequence[Row], alias: str) -> list[str]:
 
 
 def _move(event: str, version: Version, by: str, reason: str) -> Row:
-    with _lock():
-        row = _append(event, version, by, reason)
-        client().set_registered_model_alias(row.model, row.alias, row.to)
+    row = _append(event, version, by, reason)
+    client().set_registered_model_alias(row.model, row.alias, row.to)
     return row
 
 

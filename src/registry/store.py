@@ -14,7 +14,7 @@ from contracts.errors import WorldFailed
 from contracts.places import mlruns
 
 LEDGER = "ledger"  # the one experiment that is not a model's
-EXPERIMENT_NOTE = "Runs of one model. Compare those of one `batch`; the champion is under *Models*."
+EXPERIMENT_NOTE = "Runs of one model. `crm compare` judges two on the same customers; the champion is under *Models*."
 LEDGER_NOTE = "Every promotion, refusal and rollback, a row each. `crm ledger --verify` checks that none is missing."
 
 
