@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from scipy.special import expit, logit
 
-from evaluation.gate import Check, calibration_intercept, gate, passes, said, slices
+from evaluation.comparison import Difference
+from evaluation.gate import Check, calibration_intercept, gate, passes, said, slices, surely_above
 
 RULE = {
     "gain_margin": 0, "largest_calibration_error": 0.03, "calibration_slope": [0.8, 1.25],
@@ -110,3 +111,18 @@ def test_slices_counted_by_hand():
     assert found.judged.tolist() == [True, False]  # fifty rows of one outcome are too few
     half = 1.959964 * np.sqrt(50 * (0.25 + 2 * 0.1875)) / 150  # one slice is judged, so that nothing is corrected
     assert found.loc["town = A", "error_high"] == pytest.approx(half, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("gain", "margin", "passed"),
+    [((0.02, 0.001, 0.039), 0, True), ((0.02, -0.001, 0.041), 0, False), ((0.02, 0.001, 0.039), 0.005, False)],
+)
+def test_a_gain_is_sure_when_all_of_its_interval_lies_above_the_margin(gain, margin, passed):
+    assert surely_above("gain", Difference(*gain, 0.05), margin).passed is passed
+
+
+def test_an_equal_model_that_happens_to_score_higher_does_not_pass():
+    """Of forty pairs of equal models about half score higher; by the interval at most one in twenty-five may pass."""
+    found = [named(asked(made(seed, rows=1000, rival=1.0)))["gain in AUC over the champion"] for seed in range(40)]
+    assert sum(check.found > 0 for check in found) >= 10
+    assert sum(check.passed for check in found) <= 4  # the chance of more is below 1 in 200
