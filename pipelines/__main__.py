@@ -11,7 +11,7 @@ import typer
 
 from contracts.errors import Refused, WorldFailed
 from contracts.places import mlruns
-from pipelines.console import KEPT, AsOf, ModelName, SourceName, err, out, print_frame, say
+from pipelines.console import KEPT, AsOf, ModelName, Parameters, SourceName, asked, err, out, print_frame, say
 from pipelines.reviewing import reviewing
 
 app = typer.Typer(
@@ -29,15 +29,12 @@ def retrain(
     model: ModelName,
     source: SourceName,
     as_of: AsOf,
-    parameter: Annotated[
-        list[str] | None, typer.Option("--parameter", "-p", help="NAME=VALUE, a parameter that the notebook declares.")
-    ] = None,
+    parameter: Parameters = None,
 ):
     """Train MODEL on a source as of a day, judge it, and register it; the first one that passes becomes champion."""
     from pipelines.retrain import retrain as run
 
-    asked = _asked(parameter or [])
-    done = run(model, source, as_of, asked, say)
+    done = run(model, source, as_of, asked(parameter or []), say)
     _show_retrained(done)
     if not done.champion:
         raise typer.Exit(KEPT)
@@ -224,23 +221,6 @@ def _end(word: str, error: object, code: int) -> None:
     err.print(f"[bold red]{word}[/]:", end=" ")
     err.print(str(error), markup=False, soft_wrap=True)
     sys.exit(code)
-
-
-def _asked(texts: list[str]) -> dict[str, str]:
-    """Name to value; raises `Refused` for what is no pair, is given twice, or has an option of its own."""
-    asked, wrong = {}, []
-    for text in texts:
-        name, sign, value = text.partition("=")
-        if not sign:
-            wrong.append(f"A parameter is given as NAME=VALUE, but this is {text!r}.")
-        elif name in ("source", "as_of"):
-            wrong.append(f"{name} is given as --{name.replace('_', '-')}, not with -p. Leave one of the two out.")
-        elif name in asked:
-            wrong.append(f"{name} is given twice, as {asked[name]!r} and {value!r}. Leave one of the two out.")
-        asked[name] = value
-    if wrong:
-        raise Refused("\n".join(wrong))
-    return asked
 
 
 def _print_columns(source: str, columns) -> None:

@@ -7,6 +7,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from contracts.errors import Refused
+
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
@@ -15,6 +17,9 @@ AsOf = Annotated[
 ]
 SourceName = Annotated[str, typer.Option("--source", help="Where the raw tables come from; `crm sources` lists them.")]
 ModelName = Annotated[str, typer.Argument(help="Which model: churn.")]
+Parameters = Annotated[
+    list[str] | None, typer.Option("--parameter", "-p", help="NAME=VALUE, a parameter that the notebook declares.")
+]
 KEPT = 3  # exit code: done, but the champion stays
 
 
@@ -31,3 +36,20 @@ def print_frame(title: str, frame) -> None:
     for row in frame.astype(object).where(frame.notna(), "").itertuples(index=False):
         table.add_row(*map(str, row))
     out.print(table)
+
+
+def asked(texts: list[str]) -> dict[str, str]:
+    """Name to value; raises `Refused` for what is no pair, is given twice, or has an option of its own."""
+    asked, wrong = {}, []
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign:
+            wrong.append(f"A parameter is given as NAME=VALUE, but this is {text!r}.")
+        elif name in ("source", "as_of"):
+            wrong.append(f"{name} is given as --{name.replace('_', '-')}, not with -p. Leave one of the two out.")
+        elif name in asked:
+            wrong.append(f"{name} is given twice, as {asked[name]!r} and {value!r}. Leave one of the two out.")
+        asked[name] = value
+    if wrong:
+        raise Refused("\n".join(wrong))
+    return asked

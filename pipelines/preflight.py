@@ -15,7 +15,8 @@ from features.subjects import frame
 from pipelines.battery import battery
 from pipelines.fingerprints import visible
 from pipelines.leaks import refuse_future
-from registry.fingerprint import code_digest, file_digest, run_key, table_fingerprint
+from registry.fingerprint import digest, run_key, table_fingerprint
+from registry.recipe import recipe
 from sources import open_source
 from training_table import plan, refuse_few, refuse_leaks, training_table
 
@@ -26,6 +27,7 @@ CODE = Path(__file__).resolve().parents[1]  # the checkout that runs, whichever 
 class Inputs:
     """All that the result of a run follows from, the run key made of it, and what outputs call the source.
 
+    recipe     what tells this run from another, file by file and column by column
     simulated  whether its customers are; `label` then says so
     table      the training table, for those who judge without building it again
     checks     what the leak battery asked, and did not find
@@ -35,7 +37,7 @@ class Inputs:
     fingerprints: Mapping[str, str]
     columns: Mapping[str, str]
     sql: str
-    lock: str
+    recipe: Mapping
     label: str
     simulated: bool
     table: pd.DataFrame
@@ -56,21 +58,27 @@ def preflight(model: str, parameters: Mapping, notebook: Path) -> Inputs:
     refuse_leaks(table, bound, parameters["allowed_columns"].split(","))
     refuse_future(source, ibis.memtable(table[["customer_id", "origin"]]))
     checks = battery(source, table, parameters)
-    fingerprints = {name: table_fingerprint(table) for name, table in visible(source, study.as_of).items()}
+    tables = visible(source, study.as_of)
+    fingerprints = {name: table_fingerprint(table) for name, table in tables.items()}
     columns = column_hashes(source.tables, source.attributes, source.contract_end)
     sql = features_sql(source.tables, source.attributes, source.contract_end)
-    lock = file_digest(root() / "requirements.lock")
+    made_of = recipe(parameters, tables, fingerprints, files_of(notebook))
     key = run_key(
         {
             "model": model,
             "parameters": dict(parameters),
             "tables": fingerprints,
             "features": features_hash(columns),
-            "lock": lock,
-            "code": code_digest(CODE),
-            "notebook": file_digest(notebook),
+            "lock": made_of["lock"],
+            "code": digest(made_of["code"]),
+            "notebook": digest(made_of["notebook"]),
         }
     )
     # it follows from the rest, so it is no part of the key, but tells a reviewer where two runs part
     logged = fingerprints | {"training_table": table_fingerprint(ibis.memtable(table))}
-    return Inputs(key, logged, columns, sql, lock, source.label, source.simulated, table, checks)
+    return Inputs(key, logged, columns, sql, made_of, source.label, source.simulated, table, checks)
+
+
+def files_of(notebook: Path) -> dict[str, Path]:
+    """The files that a run follows from: the code that runs, the notebook, the project's lock."""
+    return {"code": CODE, "notebook": notebook, "lock": root() / "requirements.lock"}

@@ -64,7 +64,7 @@ def retrain(model: str, source: str, as_of: str, asked: Mapping[str, object], sa
     inputs = preflight(model, parameters, notebook)
     from registry import ledger, runs
 
-    with _lock(model), _stoppable():
+    with _lock(model), stoppable():
         for line in [*runs.reap(), *_sweep(model), *ledger.finish_cut(model)]:
             say(f"found: {line}")
         run_id = runs.start(model, f"{as_of} {inputs.label}", _tags(notebook, inputs, parameters))
@@ -90,6 +90,7 @@ def _run(model, notebook, parameters, inputs, run_id, say) -> Retrained:
         runs.log_parameters(run_id, parameters)
         runs.log_datasets(run_id, inputs.fingerprints, inputs.label)
         runs.log_features(run_id, inputs.columns, inputs.sql)
+        runs.log_recipe(run_id, inputs.recipe)
         say(f"2/6 running {notebook.name}")
         return _staged(model, notebook, parameters, inputs, run_id, say, executed)
     finally:
@@ -184,7 +185,7 @@ def _tags(notebook, inputs, parameters) -> dict[str, str]:
         "crm.source": parameters["source"],
         "crm.label": inputs.label,
         "crm.commit": _commit(),
-        "crm.lock": inputs.lock,
+        "crm.lock": inputs.recipe["lock"],
         "crm.features": features_hash(inputs.columns),
         "mlflow.user": user(),
         "mlflow.source.name": f"notebooks/{notebook.name}",
@@ -213,7 +214,7 @@ def _lock(model: str):
         ) from None
 
 
-class _stoppable:
+class stoppable:
     """Turns SIGTERM into `Stopped`, so that the run is closed before the process ends."""
 
     def __enter__(self):

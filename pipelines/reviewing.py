@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.console import KEPT, ModelName, SourceName, out, print_frame
+from pipelines.console import KEPT, ModelName, Parameters, SourceName, asked, out, print_frame, say
 
 Reason = Annotated[str, typer.Option("--reason", help="Why: what a reviewer will ask in a year.")]
 
@@ -49,6 +49,23 @@ def compare(
         print_frame("declared groups", found.segments[["slice", "rows", "gain", "gain_low", "gain_high"]].round(4))
     out.print(found.verdict, soft_wrap=True)
     out.print(f"who changes band, and why: {write_rows(found.changed, second_id)}", soft_wrap=True)
+
+
+@reviewing.command()
+def rerun(
+    run: Annotated[str, typer.Argument(help="A run: eight digits of its id or more, or MODEL/VERSION.")],
+    parameter: Parameters = None,
+):
+    """The same bytes again? Make a run again from its own record; exit code 3 where anything differs, with what."""
+    from pipelines.rerun import rerun as again
+    from registry.about import run_named
+
+    done = again(run_named(run), asked(parameter or []), say)
+    out.print(done.said, markup=False, soft_wrap=True)
+    for line in done.differences:
+        out.print(f"  {line}", markup=False, soft_wrap=True)
+    if not done.identical:
+        raise typer.Exit(KEPT)
 
 
 @reviewing.command()

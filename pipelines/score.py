@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import ibis
+
 from contracts.coverage import refuse_uncovered
 from contracts.errors import Refused
 from contracts.places import data
@@ -20,11 +22,13 @@ from models import churn
 from models.reasons import reasons
 from pipelines.fingerprints import fingerprints
 from pipelines.parameters import notebook_of
-from registry import ledger
+from registry import ledger, runs
+from registry.fingerprint import table_fingerprint
 from registry.versions import Version, fetch
 from sources import open_source
 
 LEVEL = 0.9
+SCORES = "crm.scores."  # the tag of a run, with a day: the fingerprint of what its model said on it
 
 
 @dataclass(frozen=True)
@@ -92,8 +96,15 @@ def score(model: str, source_name: str, as_of: str, say: Callable[[str], None]) 
     path = write_scores(rows, source.label, origin, about["horizon_days"], written, data() / "scores")
     plan = contact_plan(rows, Offer(**about["offer"]))
     planned = write_table(plan, source.label, origin, written, data() / "decisions")
+    if version.source == source_name:
+        runs.tag(version.run_id, {f"{SCORES}{as_of}": fingerprint_of_scores(path)})
     (found,) = fingerprints([str(path)], None)
     return Scored(path, len(rows), version, planned, int((plan.action == CONTACT).sum()), found.fingerprint)
+
+
+def fingerprint_of_scores(file: Path) -> str:
+    """Of a score file without the number of the version, which says who was registered first and nothing of a score."""
+    return table_fingerprint(ibis.duckdb.connect().read_parquet(file, hive_partitioning=False).drop("version"))
 
 
 def _score_rows(champion: churn.Churn, table):

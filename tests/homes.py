@@ -109,18 +109,20 @@ def crm(home: Path, *words: str) -> Ended:
     return Ended(code, out.getvalue(), err.getvalue())
 
 
-def start(home: Path, *words: str, **environment: str) -> subprocess.Popen:
-    """The same in a process of its own, from another folder."""
+def start(
+    home: Path, *words: str, house: Path = HOUSE, folder: Path | None = None, **environment: str
+) -> subprocess.Popen:
+    """The same in a process of its own, from another folder, and by the code of another checkout where one is given."""
     command = [sys.executable, "-m", "pipelines", *words]
-    path = os.pathsep.join([str(HOUSE), str(HOUSE / "src")])
+    path = os.pathsep.join([str(house), str(house / "src"), environment.pop("PYTHONPATH", "")]).strip(os.pathsep)
     settings = os.environ | {"CRM_HOME": str(home), "PYTHONPATH": path, "TERM": "dumb"} | environment
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, cwd=home.parent, env=settings, **pipes)
+    return subprocess.Popen(command, cwd=folder or home.parent, env=settings, **pipes)
 
 
-def run(home: Path, *words: str, **environment: str) -> Ended:
+def run(home: Path, *words: str, house: Path = HOUSE, folder: Path | None = None, **environment: str) -> Ended:
     """`start`, and wait for the end."""
-    process = start(home, *words, **environment)
+    process = start(home, *words, house=house, folder=folder, **environment)
     out, err = process.communicate(timeout=300)
     return Ended(process.returncode, out, err)
 

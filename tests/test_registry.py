@@ -8,7 +8,7 @@ import pytest
 
 from contracts.errors import Refused, WorldFailed
 from registry import ledger, runs, versions
-from registry.fingerprint import code_digest, folder_digest, run_key
+from registry.fingerprint import code_files, folder_digest, run_key
 
 
 def test_a_run_key_follows_from_all_that_goes_in_and_from_nothing_else():
@@ -23,9 +23,9 @@ def test_the_digest_of_the_code_sees_code_and_settings(tmp_path):
         (tmp_path / file).write_text("one")
     found = {}
     for file in ("src/models/churn.py", "pipelines/parameters.yml", "src/models/__pycache__/churn.pyc", "README.md"):
-        before = code_digest(tmp_path)
+        before = code_files(tmp_path)
         (tmp_path / file).write_text("two")
-        found[file] = code_digest(tmp_path) != before
+        found[file] = code_files(tmp_path) != before
     assert list(found.values()) == [True, True, False, False]
 
 

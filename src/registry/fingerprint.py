@@ -21,7 +21,7 @@ DuckDB may change its hash with a release. The lock holds the release, and a kno
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -40,17 +40,44 @@ def table_fingerprint(table: Table) -> str:
     One scan where the table lives, in constant memory: DuckDB where it is DuckDB's, in each of Spark's workers (which
     need duckdb) where it is Spark's, else DuckDB on a stream of what the engine gives. The value is the same on all.
     """
-    kinds = {name: kind.copy(nullable=True) for name, kind in table.schema().items()}
-    connection = ibis.get_backend(table)
-    if connection.name == "pyspark":
-        found = _on_spark(connection.raw_sql(connection.compile(table)), _query(kinds, "arrived"), 3 + len(kinds))
-    elif connection.name == "duckdb" and not table.op().find(InMemoryTable):
-        found = connection.raw_sql(_query(kinds, f"({ibis.to_sql(table, dialect='duckdb')})")).fetchone()
-    else:
-        with duckdb.connect() as own:
-            found = own.register("arrived", table.to_pyarrow_batches()).execute(_query(kinds, "arrived")).fetchone()
+    kinds = _kinds(table)
+    found = _asked(table, lambda rows: _query(kinds, rows), 3 + len(kinds))
     types = [[name, _type(kind)] for name, kind in kinds.items()]
     return digest({"columns": types, "found": [str(value) for value in found if value is not None]})
+
+
+def column_fingerprints(table: Table) -> dict:
+    """What tells where two tables of one name part: `rows`, and for each of `columns` its type and its values.
+
+    The values count as often as they occur, in whichever rows: 32 hexadecimal digits, of the sum of the cells' hashes.
+    """
+    kinds = _kinds(table)
+    rows, *sums = _asked(table, lambda rows: _columns_query(kinds, rows), 1 + len(kinds))
+    columns = {
+        name: {"type": _type(kind), "values": digest(str(total))[:32]}
+        for (name, kind), total in zip(kinds.items(), sums, strict=True)
+    }
+    return {"rows": int(rows), "columns": columns}
+
+
+def _kinds(table: Table) -> dict[str, DataType]:
+    return {name: kind.copy(nullable=True) for name, kind in table.schema().items()}
+
+
+def _asked(table: Table, query: Callable[[str], str], counts: int) -> Sequence[int]:
+    """The one row that a query of `counts` sums, or a few more, has, asked where the table lives."""
+    connection = ibis.get_backend(table)
+    if connection.name == "pyspark":
+        return _on_spark(connection.raw_sql(connection.compile(table)), query("arrived"), counts)
+    if connection.name == "duckdb" and not table.op().find(InMemoryTable):
+        return connection.raw_sql(query(f"({ibis.to_sql(table, dialect='duckdb')})")).fetchone()
+    with duckdb.connect() as own:
+        return own.register("arrived", table.to_pyarrow_batches()).execute(query("arrived")).fetchone()
+
+
+def _columns_query(kinds: Mapping[str, DataType], rows: str) -> str:
+    sums = [f"coalesce(sum(hash({_cell(name, kind)})), 0)" for name, kind in kinds.items()]
+    return f"SELECT {', '.join(['count(*)', *sums])} FROM {rows}"
 
 
 def _query(kinds: Mapping[str, DataType], rows: str) -> str:
@@ -131,15 +158,15 @@ def file_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def code_digest(root: Path) -> str:
-    """The sha256 over the project's own code: src and pipelines below `root`."""
+def code_files(root: Path) -> dict[str, str]:
+    """The sha256 of each file of the project's own code, src and pipelines below `root`, by its path."""
     files = sorted(
         p
         for room in ("src", "pipelines")
         for p in (root / room).rglob("*")
         if p.suffix in {".py", ".yml"} and ".ipynb_checkpoints" not in p.parts
     )
-    return digest({path.relative_to(root).as_posix(): file_digest(path) for path in files})
+    return {path.relative_to(root).as_posix(): file_digest(path) for path in files}
 
 
 def run_key(inputs: Mapping) -> str:

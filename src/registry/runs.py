@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 from evaluation.gate import passes
-from registry import record
+from registry import recipe, record
 from registry.store import client, experiment, model_experiments
 
 ENDS = ("", "/low", "/high")
@@ -78,6 +78,11 @@ def log_features(run_id: str, columns: Mapping[str, str], sql: str) -> None:
     """What the features are made of: features.json, the sha256 of each column, and features.sql, all in one."""
     client().log_text(run_id, json.dumps(dict(columns), indent=1), "features.json")
     client().log_text(run_id, sql, "features.sql")
+
+
+def log_recipe(run_id: str, made_of: Mapping) -> None:
+    """What the run is made of (`registry.recipe`), so that it can be made again and compared."""
+    client().log_text(run_id, json.dumps(made_of, indent=1), recipe.FILE)
 
 
 def tag(run_id: str, tags: Mapping[str, str]) -> None:

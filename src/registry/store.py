@@ -24,7 +24,8 @@ def tracking_uri() -> str:
 
 
 @cache
-def _client(uri: str):
+def client_of(uri: str):
+    """The MLflow client of a store by its address, which is there."""
     from mlflow import MlflowClient
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -41,7 +42,7 @@ def client():
     if uri == f"sqlite:///{mlruns() / 'mlflow.db'}":
         _create()
     try:
-        return _client(uri)
+        return client_of(uri)
     except Exception as error:
         raise WorldFailed(
             f"The tracking store {uri} cannot be opened: {error}. Check the address and the disk."

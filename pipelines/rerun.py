@@ -1,0 +1,193 @@
+"""Make a run again from its own record: its commit, its parameters, today's data; identical, or what differs and why.
+
+The commit is checked out in a temporary worktree, and the run is made in a temporary project that reads the present
+one's data and writes nothing to it. What was trained with changes that no commit holds is made with the present code,
+and the files that are no longer those are named.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from contracts.errors import Refused
+from contracts.places import data, root
+from contracts.study import day
+from pipelines.fingerprints import visible
+from pipelines.parameters import notebook_of
+from pipelines.preflight import CODE, files_of
+from pipelines.retrain import stoppable
+from pipelines.score import SCORES, fingerprint_of_scores
+from registry import about, recipe, runs
+from registry.about import About
+from registry.fingerprint import file_digest, table_fingerprint
+from registry.store import client_of
+from sources import open_source
+
+OWN = ("mlruns", "data", "notebooks", "requirements.lock")  # what the temporary project has itself
+WRITTEN = ("evidence", "scores", "decisions", "comparisons", "features")  # what runs write below data/
+ENDED = (0, 3)  # exit codes of a retraining that registered a model
+STEP = re.compile(r"^\d\d:\d\d:\d\d  (.*)")
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """How it ended.
+
+    same, other   what is identical, and what is not, in words
+    differences   where what went in differs: data, parameters, code, lock, packages, threads, platform
+    failed        why it could not be made again, if so
+    """
+
+    run_id: str
+    same: Sequence[str]
+    other: Sequence[str]
+    differences: Sequence[str]
+    failed: str = ""
+
+    @property
+    def identical(self) -> bool:
+        """Whether the same bytes came out."""
+        return not self.other and not self.failed
+
+    @property
+    def said(self) -> str:
+        """In one line."""
+        if self.failed:
+            return f"It could not be made again: {self.failed}"
+        return f"Identical: {', '.join(self.same)}." if self.identical else f"Not identical: {'; '.join(self.other)}."
+
+
+def rerun(run_id: str, asked: Mapping[str, object], say: Callable[[str], None]) -> Rerun:
+    """Make a run again, with other parameters where `asked` for; the verdict stands on its page, too.
+
+    Raises `Refused` for a run that did not finish or was made by hand.
+    """
+    run = about.about(run_id)
+    if run.status != "FINISHED" or not run.version:
+        raise Refused(
+            f"A run that registered a version can be made again, but {run_id} is {run.status}"
+            f"{' and was made by hand' if 'crm.by_hand' in run.tags else ''}. `crm runs` lists them."
+        )
+    then = about.content(run_id, recipe.FILE)
+    with tempfile.TemporaryDirectory(prefix="crm-rerun-") as folder, stoppable():
+        code = _code(run, Path(folder) / "code", say)
+        try:
+            done = _made_again(run, then, asked, code, _project(Path(folder) / "home", code, then), say)
+        finally:
+            if code != CODE:
+                _git("worktree", "remove", "--force", str(code))
+    if not asked:
+        runs.tag(run_id, {"crm.rerun": done.said[:400]})
+    return done
+
+
+def _code(run: About, place: Path, say: Callable[[str], None]) -> Path:
+    commit = run.tags.get("crm.commit", "")
+    if _git("cat-file", "-e", f"{commit}^{{commit}}") and _git("worktree", "add", "--detach", str(place), commit):
+        say(f"1/3 code: commit {commit[:12]}, in a temporary worktree")
+        return place
+    why = "had changes that no commit holds" if commit.endswith("-dirty") else "is not in this repository"
+    say(f"1/3 code: the present one, since commit {commit[:12] or 'of the run'} {why}")
+    return CODE
+
+
+def _git(*words: str) -> bool:
+    try:
+        return subprocess.run(["git", "-C", str(CODE), *words], capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
+def _project(home: Path, code: Path, then: Mapping) -> Path:
+    """A project with the present data, and the notebooks and lock of then, where they are to be had."""
+    (home / "data").mkdir(parents=True)
+    for there, place, left_out in ((root(), home, OWN), (data(), home / "data", WRITTEN)):
+        for entry in there.iterdir():
+            if entry.name not in left_out and not entry.name.startswith("."):
+                (place / entry.name).symlink_to(entry)
+    ((name, sha256),) = then["notebook"].items()
+    shutil.copytree(_as_then(name, sha256, code).parent, home / "notebooks")
+    shutil.copy(_as_then("requirements.lock", then["lock"], code), home)
+    return home
+
+
+def _as_then(name: str, sha256: str, code: Path) -> Path:
+    """A file as the run took it: the project's or the commit's, whichever has its sha256; else the project's."""
+    places = [root() / name, code / name]
+    return next((place for place in places if place.is_file() and file_digest(place) == sha256), places[0])
+
+
+def _made_again(run: About, then: Mapping, asked: Mapping, code: Path, home: Path, say) -> Rerun:
+    parameters = {**run.parameters, **{name: str(value) for name, value in asked.items()}}
+    source, as_of = parameters.pop("source"), parameters.pop("as_of")
+    words = [word for name, value in parameters.items() for word in ("-p", f"{name}={value}")]
+    say(f"2/3 retraining {run.model} on {source} as of {as_of}")
+    reason = _crm(code, home, ["retrain", run.model, "--source", source, "--as-of", as_of, *words], say)
+    if reason:
+        return Rerun(run.run_id, [], [], _differ_now(run, then, asked), reason)
+    say("3/3 comparing")
+    found, made_of = _found(home, run.model)
+    same, other = recipe.compared(recipe.result(run.tags, run.metrics), found)
+    for name in sorted(tag for tag in run.tags if tag.startswith(SCORES)):
+        scored = _scored_again(run, source, name.removeprefix(SCORES), code, home, say)
+        (same if scored.startswith("scores of") else other).append(scored)
+    return Rerun(run.run_id, same, other, recipe.differences(then, made_of))
+
+
+def _crm(code: Path, home: Path, words: Sequence[str], say) -> str:
+    """Run a command of that code on the temporary project; empty when it went well, else why it did not."""
+    settings = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+    path = [str(code), str(code / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]  # that code before any other
+    settings |= {"CRM_HOME": str(home), "PYTHONPATH": os.pathsep.join(path), "TERM": "dumb"}
+    command, rest = [sys.executable, "-m", "pipelines", *words], []
+    with subprocess.Popen(
+        command, cwd=home, env=settings, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            for line in process.stderr:
+                step = STEP.match(line)
+                say(f"    {step[1]}") if step else rest.append(line.strip())
+        except BaseException:
+            process.terminate()
+            raise
+    return "" if process.returncode in ENDED else " ".join(rest) or f"`crm {words[0]}` ended with {process.returncode}"
+
+
+def _found(home: Path, model: str) -> tuple[recipe.Result, dict]:
+    """The result and the recipe of the one run in the temporary project."""
+    store = client_of(f"sqlite:///{home / 'mlruns' / 'mlflow.db'}")
+    (run,) = store.search_runs([store.get_experiment_by_name(model).experiment_id])
+    (made_of,) = (home / "mlruns" / "artifacts" / model).glob(f"*/artifacts/{recipe.FILE}")
+    return recipe.result(run.data.tags, run.data.metrics), json.loads(made_of.read_text())
+
+
+def _differ_now(run: About, then: Mapping, asked: Mapping) -> list[str]:
+    """Where the recipe would differ now, of a run that did not get so far as to write its own."""
+    try:
+        tables = visible(open_source(run.parameters["source"]), day(run.as_of, "as_of"))
+        found = {name: table_fingerprint(table) for name, table in tables.items()}
+        now = recipe.recipe(then["parameters"] | asked, tables, found, files_of(notebook_of(run.model)))
+    except Refused:  # the reason that it could not be made again says so already
+        return []
+    return recipe.differences(then, now)
+
+
+def _scored_again(run: About, source: str, as_of: str, code: Path, home: Path, say) -> str:
+    """What was scored on a day, scored again; in words, that begin with "scores of" where it is the same."""
+    place = Path("data") / "scores" / f"model={run.model}" / f"as_of={as_of}" / f"{run.tags['crm.label']}.parquet"
+    before = root() / place
+    if not before.is_file() or fingerprint_of_scores(before) != run.tags[f"{SCORES}{as_of}"]:
+        return f"the scores written for {as_of} are gone or of another version"
+    promoted = _crm(code, home, ["promote", run.model, "1", "--reason", "made again, to be compared"], say)
+    reason = _crm(code, home, ["score", run.model, "--source", source, "--as-of", as_of], say)
+    if reason:
+        return f"{as_of} could not be scored again: {promoted or reason}"
+    same = fingerprint_of_scores(home / place) == run.tags[f"{SCORES}{as_of}"]
+    return f"scores of {as_of}" if same else f"other scores of {as_of}"

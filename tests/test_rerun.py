@@ -1,0 +1,170 @@
+"""The same bytes again? A run made again from its own record: elsewhere and otherwise, and with something changed."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import homes
+import ibis
+import pandas as pd
+import pytest
+
+from registry.fingerprint import column_fingerprints, table_fingerprint
+from registry.recipe import Result, compared, differences
+
+ROWS = pd.DataFrame({"order_id": [1, 2, 3], "amount_cents": [100, 250, 250], "paid": [True, False, True]})
+
+
+def git(folder: Path, *words: str) -> None:
+    who = ["-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "init.defaultBranch=main"]
+    subprocess.run(["git", *who, "-C", str(folder), *words], check=True, capture_output=True)
+
+
+def checkout(folder: Path) -> Path:
+    """The project's code in a repository of its own, at one commit."""
+    for room in ("src", "pipelines", "notebooks"):
+        shutil.copytree(homes.HOUSE / room, folder / room, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    shutil.copy(homes.HOUSE / "requirements.lock", folder)
+    (folder / ".gitignore").write_text("__pycache__/\n")
+    git(folder, "init")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-m", "as it was trained")
+    return folder
+
+
+@pytest.mark.slow
+def test_made_again_from_its_commit_in_another_clone_and_otherwise_it_is_identical(tmp_path):
+    house, home = checkout(tmp_path / "house"), homes.make(tmp_path / "home")
+    asked = ("--source", "shop", "--as-of", homes.AS_OF)
+    ended = homes.run(home, "retrain", "churn", *asked, *homes.FAST, house=house, OMP_NUM_THREADS="2")
+    assert ended.code == 0, ended.err
+    assert homes.run(home, "score", "churn", *asked, house=house).code == 0
+    # since then the code went on, and is broken; the rows were written again in another order
+    (house / "src" / "models" / "churn.py").write_text("raise RuntimeError('of a later commit')\n")
+    git(house, "commit", "-am", "went on")
+    git(tmp_path, "clone", str(house), str(tmp_path / "clone"))
+    shutil.copy(homes.HOUSE / "src" / "models" / "churn.py", tmp_path / "clone" / "src" / "models")
+    lines = home / "data" / "shop" / "lines.csv"
+    pd.read_csv(lines, dtype=str).sample(frac=1, random_state=1).to_csv(lines, index=False)
+    before = homes.digest(home / "data")
+    again = homes.run(
+        home, "rerun", "churn/1", house=tmp_path / "clone", folder=Path("/"),
+        OMP_NUM_THREADS="1", PYTHONHASHSEED="7", TZ="Asia/Tokyo", LC_ALL="C", LANG="tr_TR.UTF-8",
+    )  # fmt: skip
+    assert again.code == 0, again
+    assert "in a temporary worktree" in again.err
+    assert again.out.startswith("Identical: model ")
+    assert f"scores of {homes.AS_OF}." in again.out
+    assert again.out.splitlines()[1:] == ["  threads: OMP_NUM_THREADS was 2 and is 1"]
+    assert homes.digest(home / "data") == before
+    assert len(homes.runs(home)) == 1
+    assert homes.runs(home)[0].data.tags["crm.rerun"] == again.out.splitlines()[0]
+    left = subprocess.run(["git", "-C", str(tmp_path / "clone"), "worktree", "list"], capture_output=True, text=True)
+    assert len(left.stdout.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_what_was_changed_since_is_named(tmp_path):
+    home = homes.make(tmp_path / "home", homes.QUICK)
+    ended = homes.crm(home, "retrain", "churn", "--source", "shop", "--as-of", homes.AS_OF, *homes.FAST)
+    assert ended.code == 0, ended.err
+    lines = home / "data" / "shop" / "lines.csv"
+    honest = pd.read_csv(lines, dtype=str)
+
+    # one cell, and a package
+    (tmp_path / "seaborn-99.9.dist-info").mkdir()
+    (tmp_path / "seaborn-99.9.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: seaborn\nVersion: 99.9\n"
+    )
+    changed = honest.copy()
+    changed.loc[100, "Net"] = "1234.56"
+    changed.to_csv(lines, index=False)
+    again = homes.run(home, "rerun", "churn/1", PYTHONPATH=str(tmp_path))
+    said = [line.strip() for line in again.out.splitlines()[1:]]
+    assert "data: orders.amount_cents holds other values in as many rows" in said
+    assert [line for line in said if line.startswith("package: ")][0].endswith(" and is 99.9")
+    assert len(said) == 2
+
+    # one row, and a parameter that another model follows from
+    honest.drop(index=100).to_csv(lines, index=False)
+    again = homes.run(home, "rerun", "churn/1", "-p", "seed=4")
+    assert again.code == 3, again
+    assert again.out.startswith("Not identical: model ")
+    data, parameter = again.out.splitlines()[1:]
+    had, has = (int(number.replace(",", "")) for number in re.findall(r"[\d,]+", data))
+    assert (data.split(" had ")[0], had - has) == ("  data: orders", 1)  # of those known at as_of
+    assert parameter == "  parameter: seed was 20180102 and is 4"
+
+    # what cannot be trained on at all is told beside the reason
+    changed.assign(Net=lambda t: t.Net.where(t.index != 5, "free")).to_csv(lines, index=False)
+    again = homes.run(home, "rerun", "churn/1")
+    assert again.code == 3, again
+    assert again.out.count("free") == 1, again
+    assert homes.runs(home)[0].data.tags["crm.rerun"].startswith("It could not be made again")
+
+
+def test_only_a_run_that_registered_a_version_can_be_made_again(tmp_path):
+    home = homes.make(tmp_path / "home", "raise ValueError('no')")
+    assert homes.crm(home, "retrain", "churn", "--source", "shop", "--as-of", homes.AS_OF, *homes.FAST).code == 1
+    ended = homes.crm(home, "rerun", homes.runs(home)[0].info.run_id)
+    assert (ended.code, "is FAILED" in ended.err) == (2, True), ended
+
+
+def described(rows: pd.DataFrame) -> dict:
+    table = ibis.duckdb.connect().create_table("t", rows)
+    return {"fingerprint": table_fingerprint(table), **column_fingerprints(table)}
+
+
+def recipe(**changed) -> dict:
+    parts = ("parameters", "code", "notebook", "packages", "threads", "platform")
+    return {name: {"a": "1", "b": "2"} for name in parts} | {"data": {"orders": described(ROWS)}, "lock": "1"} | changed
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (ROWS.sample(frac=1, random_state=1), []),
+        (ROWS.assign(paid=~ROWS.paid), ["data: orders.paid holds other values in as many rows"]),
+        (ROWS.head(2), ["data: orders had 3 rows and has 2"]),
+        (ROWS.astype({"amount_cents": float}), ["data: orders.amount_cents was int64 and is float64"]),
+        (ROWS.assign(order_id=[2, 1, 3]), ["data: orders has the same values in each column, but in other rows"]),
+        (ROWS[["amount_cents", "order_id", "paid"]], ["data: orders has its columns in another order"]),
+        (ROWS.rename(columns={"paid": "done"}), ["data: orders.paid is gone", "data: orders.done is new"]),
+    ],
+)  # fmt: skip
+def test_a_table_says_where_it_parts(rows, said):
+    assert differences(recipe(), recipe(data={"orders": described(rows)})) == said
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"data": {}}, "data: orders is gone"),
+        ({"parameters": {"a": "1", "b": "3"}}, "parameter: b was 2 and is 3"),
+        ({"parameters": {"a": "1"}}, "parameter: b was 2 and is nothing"),
+        ({"code": {"a": "9", "b": "2"}}, "code: a is another"),
+        ({"notebook": {"a": "1", "b": "9"}}, "code: b is another"),
+        ({"lock": "2"}, "lock: requirements.lock is another"),
+        ({"packages": {"a": "1", "b": "2", "c": "1"}}, "package: c was nothing and is 1"),
+        ({"threads": {"a": "2", "b": "2"}}, "threads: a was 1 and is 2"),
+        ({"platform": {"a": "1", "b": "0"}}, "platform: b was 2 and is 0"),
+    ],
+)
+def test_each_part_of_a_recipe_is_compared(changed, said):
+    assert differences(recipe(), recipe(**changed)) == [said]
+
+
+def test_results_are_compared_to_the_last_bit_and_without_the_champion():
+    then = Result("a" * 64, "b" * 64, "c" * 64, {"test/auc": 0.8, "test/brier": 0.2})
+    assert compared(then, then) == (
+        ["model aaaaaaaaaaaa", "judged model bbbbbbbbbbbb", "test scores cccccccccccc", "2 metrics"],
+        [],
+    )
+    now = then._replace(scores="d" * 64, metrics={"test/auc": 0.8000000000000002, "test/brier": 0.2})
+    same, other = compared(then, now)
+    assert same == ["model aaaaaaaaaaaa", "judged model bbbbbbbbbbbb"]
+    assert other == [
+        "test scores cccccccccccc is now dddddddddddd",
+        "1 of 2 metrics, first test/auc was 0.8 and is 0.8000000000000002",
+    ]
