@@ -40,16 +40,16 @@ def print_frame(title: str, frame) -> None:
 
 def asked(texts: list[str]) -> dict[str, str]:
     """Name to value; raises `Refused` for what is no pair, is given twice, or has an option of its own."""
-    asked, wrong = {}, []
+    found, wrong = {}, []
     for text in texts:
         name, sign, value = text.partition("=")
         if not sign:
             wrong.append(f"A parameter is given as NAME=VALUE, but this is {text!r}.")
         elif name in ("source", "as_of"):
             wrong.append(f"{name} is given as --{name.replace('_', '-')}, not with -p. Leave one of the two out.")
-        elif name in asked:
-            wrong.append(f"{name} is given twice, as {asked[name]!r} and {value!r}. Leave one of the two out.")
-        asked[name] = value
+        elif name in found:
+            wrong.append(f"{name} is given twice, as {found[name]!r} and {value!r}. Leave one of the two out.")
+        found[name] = value
     if wrong:
         raise Refused("\n".join(wrong))
-    return asked
+    return found

@@ -75,6 +75,11 @@ def rerun(run_id: str, asked: Mapping[str, object], say: Callable[[str], None]) 
             f"A run that registered a version can be made again, but {run_id} is {run.status}"
             f"{' and was made by hand' if 'crm.by_hand' in run.tags else ''}. `crm runs` lists them."
         )
+    if "crm.recipe" not in run.tags:
+        raise Refused(
+            f"Run {run_id} kept no recipe: it is older than this rule. Train it again with `crm retrain`; the metrics "
+            f"and the sha256 of both are on their pages."
+        )
     then = about.content(run_id, recipe.FILE)
     with tempfile.TemporaryDirectory(prefix="crm-rerun-") as folder, stoppable():
         code = _code(run, Path(folder) / "code", say)
@@ -84,7 +89,9 @@ def rerun(run_id: str, asked: Mapping[str, object], say: Callable[[str], None]) 
             if code != CODE:
                 _git("worktree", "remove", "--force", str(code))
     if not asked:
-        runs.tag(run_id, {"crm.rerun": done.said[:400]})
+        # a reason may name a customer and a cell of hers, which is for the terminal only
+        said = "It could not be made again." if done.failed else done.said[:400]
+        runs.tag(run_id, {"crm.rerun": said})
     return done
 
 
@@ -181,13 +188,10 @@ def _differ_now(run: About, then: Mapping, asked: Mapping) -> list[str]:
 
 def _scored_again(run: About, source: str, as_of: str, code: Path, home: Path, say) -> str:
     """What was scored on a day, scored again; in words, that begin with "scores of" where it is the same."""
-    place = Path("data") / "scores" / f"model={run.model}" / f"as_of={as_of}" / f"{run.tags['crm.label']}.parquet"
-    before = root() / place
-    if not before.is_file() or fingerprint_of_scores(before) != run.tags[f"{SCORES}{as_of}"]:
-        return f"the scores written for {as_of} are gone or of another version"
-    promoted = _crm(code, home, ["promote", run.model, "1", "--reason", "made again, to be compared"], say)
-    reason = _crm(code, home, ["score", run.model, "--source", source, "--as-of", as_of], say)
-    if reason:
-        return f"{as_of} could not be scored again: {promoted or reason}"
+    # whatever the gate said this time, or that it is the champion already
+    _crm(code, home, ["promote", run.model, "1", "--reason", "made again, to be compared"], say)
+    if reason := _crm(code, home, ["score", run.model, "--source", source, "--as-of", as_of], say):
+        return f"{as_of} could not be scored again: {reason}"
+    place = f"data/scores/model={run.model}/as_of={as_of}/{run.tags['crm.label']}.parquet"
     same = fingerprint_of_scores(home / place) == run.tags[f"{SCORES}{as_of}"]
     return f"scores of {as_of}" if same else f"other scores of {as_of}"

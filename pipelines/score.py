@@ -103,8 +103,9 @@ def score(model: str, source_name: str, as_of: str, say: Callable[[str], None]) 
 
 
 def fingerprint_of_scores(file: Path) -> str:
-    """Of a score file without the number of the version, which says who was registered first and nothing of a score."""
-    return table_fingerprint(ibis.duckdb.connect().read_parquet(file, hive_partitioning=False).drop("version"))
+    """Of a score file without the version's number and the run's key, which say who made a score and not what it is."""
+    rows = ibis.duckdb.connect().read_parquet(file, hive_partitioning=False)
+    return table_fingerprint(rows.drop("version", "run_id"))
 
 
 def _score_rows(champion: churn.Churn, table):

@@ -166,12 +166,11 @@ def _limits(facts: Facts) -> str:
 
 
 def _again(facts: Facts) -> str:
-    asked, tags = facts.parameters, facts.tags
-    command = f"crm retrain {facts.model} --source {asked['source']} --as-of {asked['as_of']}"
+    tags = facts.tags
     ends = {"lock": "crm.lock", "model": "crm.sha256", "run key": "crm.key"}
     return (
-        f"## Make it again\n\nCheck out commit `{tags['crm.commit'][:12]}`, `make env`, and give `{command}` the "
-        f"parameters of run `{facts.run_id}` with `-p`. On the same data it gives the same bytes: "
+        f"## Make it again\n\n`crm rerun {facts.run_id}` makes it from commit `{tags['crm.commit'][:12]}` and its "
+        f"parameters, and says that the bytes are the same, or what differs: "
         f"{', '.join(f'{name} `{tags[tag][:12]}`' for name, tag in ends.items())}."
     )
 

@@ -64,12 +64,9 @@ def differences(then: Mapping, now: Mapping) -> list[str]:
         said += [f"code: {name} is another" for name in _other(then[part], now[part])]
     if then["lock"] != now["lock"]:
         said.append("lock: requirements.lock is another")
-    said += _named("package", then["packages"], now["packages"])
-    return (
-        said
-        + _named("threads", then["threads"], now["threads"])
-        + _named("platform", then["platform"], now["platform"])
-    )
+    for word, part in (("package", "packages"), ("threads", "threads"), ("platform", "platform")):
+        said += _named(word, then[part], now[part])
+    return said
 
 
 def _other(then: Mapping, now: Mapping) -> list[str]:

@@ -9,6 +9,7 @@ import psutil
 
 from evaluation.gate import passes
 from registry import recipe, record
+from registry.fingerprint import digest
 from registry.store import client, experiment, model_experiments
 
 ENDS = ("", "/low", "/high")
@@ -83,6 +84,7 @@ def log_features(run_id: str, columns: Mapping[str, str], sql: str) -> None:
 def log_recipe(run_id: str, made_of: Mapping) -> None:
     """What the run is made of (`registry.recipe`), so that it can be made again and compared."""
     client().log_text(run_id, json.dumps(made_of, indent=1), recipe.FILE)
+    tag(run_id, {"crm.recipe": digest(made_of)})
 
 
 def tag(run_id: str, tags: Mapping[str, str]) -> None:
