@@ -63,6 +63,20 @@ def test_order_of_rows_and_threads_change_no_byte(fitted, tmp_path):
     np.testing.assert_array_equal(other.out_of_fold, model.out_of_fold[mixed])
 
 
+@pytest.mark.parametrize("part", ["logit", "contributions"])
+def test_a_line_by_itself_says_the_same_on_any_number_of_threads(part):
+    """A member of a portfolio is asked without the model around it; so many columns that threads part the sums."""
+    draw = np.random.default_rng(0)
+    matrix = draw.normal(size=(2500, 150)).astype(np.float32)
+    fold = np.arange(len(matrix)) % 2
+    (line, _), _, _ = logistic.bags(matrix, (draw.random(2500) < 0.3).astype(float), np.zeros(150, dtype=bool), fold)
+    said = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            said.append(getattr(line, part)(matrix))
+    np.testing.assert_array_equal(*said)
+
+
 def test_unseen_levels_are_counted_and_scored(fitted):
     model = fitted[0]
     new = pd.DataFrame({"a": [0.0], "b": [0.0], "c": ["never"]})
