@@ -62,7 +62,7 @@ def preflight(model: str, parameters: Mapping, notebook: Path) -> Inputs:
     fingerprints = {name: table_fingerprint(table) for name, table in tables.items()}
     columns = column_hashes(source.tables, source.attributes, source.contract_end)
     sql = features_sql(source.tables, source.attributes, source.contract_end)
-    made_of = recipe(parameters, tables, fingerprints, files_of(notebook))
+    made_of = recipe(source.label, parameters, tables, fingerprints, files_of(notebook))
     key = run_key(
         {
             "model": model,

@@ -178,9 +178,10 @@ def _found(home: Path, model: str) -> tuple[recipe.Result, dict]:
 def _differ_now(run: About, then: Mapping, asked: Mapping) -> list[str]:
     """Where the recipe would differ now, of a run that did not get so far as to write its own."""
     try:
-        tables = visible(open_source(run.parameters["source"]), day(run.as_of, "as_of"))
+        source = open_source(run.parameters["source"])
+        tables = visible(source, day(run.as_of, "as_of"))
         found = {name: table_fingerprint(table) for name, table in tables.items()}
-        now = recipe.recipe(then["parameters"] | asked, tables, found, files_of(notebook_of(run.model)))
+        now = recipe.recipe(source.label, then["parameters"] | asked, tables, found, files_of(notebook_of(run.model)))
     except Refused:  # the reason that it could not be made again says so already
         return []
     return recipe.differences(then, now)

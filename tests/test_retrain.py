@@ -214,7 +214,7 @@ def test_a_cell_that_raises_is_named_and_nothing_is_registered(tmp_path):
     assert run.info.run_id in ended.err and run.data.params["origins"] == "2"
     files, folder = artifacts(home, run)
     executed = {f"notebook/20_churn-shop-2023-12-03.{kind}" for kind in ("ipynb", "html")}
-    assert files == {"features.json", "features.sql", *executed}
+    assert files == {"features.json", "features.sql", "recipe.json", *executed}
     assert "no such thing as 1" in (folder / "notebook" / "20_churn-shop-2023-12-03.ipynb").read_text()
     assert good.read_text() == "the last good page"
     assert homes.client(home).search_registered_models() == []

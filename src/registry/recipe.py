@@ -20,18 +20,24 @@ GONE = "nothing"
 
 
 def recipe(
-    parameters: Mapping, tables: Mapping[str, Table], fingerprints: Mapping[str, str], files: Mapping[str, Path]
+    label: str,
+    parameters: Mapping,
+    tables: Mapping[str, Table],
+    fingerprints: Mapping[str, str],
+    files: Mapping[str, Path],
 ) -> dict:
     """All that a result follows from, in words that JSON can say.
 
+    label         what outputs call the source, which tells of simulated customers
     tables        the raw tables as visible at as_of, with their `fingerprints`
     files         code: the checkout; notebook and lock: the files that the run takes
 
-    Keys: parameters; data (a table: fingerprint, rows, and type and values of each column); code and notebook (a file:
-    its sha256); lock; packages (a name of the lock: the version that is installed); threads; platform.
+    Keys: label; parameters; data (a table: fingerprint, rows, and type and values of each column); code and notebook
+    (a file: its sha256); lock; packages (a name of the lock: the version that is installed); threads; platform.
     """
     lock = files["lock"].read_text(encoding="utf-8")
     return {
+        "label": label,
         "parameters": dict(parameters),
         "data": {n: {"fingerprint": fingerprints[n], **column_fingerprints(table)} for n, table in tables.items()},
         "code": code_files(files["code"]),
