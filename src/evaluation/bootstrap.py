@@ -6,6 +6,7 @@ Source  Efron & Tibshirani (1993), An Introduction to the Bootstrap, chapters 10
 """
 
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 
@@ -17,19 +18,24 @@ def resamples(y: np.ndarray, subjects: np.ndarray, draws: int, seed: int) -> Ite
 
     A draw without one of the classes measures nothing and is drawn again.
     """
+    positive = y > 0
+    both = (weight for weight in _endless(subjects, seed) if 0 < weight[positive].sum() < weight.sum())
+    return islice(both, draws)
+
+
+def drawn_subjects(subjects: np.ndarray, draws: int, seed: int) -> Iterator[np.ndarray]:
+    """The same for outcomes that have no classes: every draw counts."""
+    return islice(_endless(subjects, seed), draws)
+
+
+def _endless(subjects: np.ndarray, seed: int) -> Iterator[np.ndarray]:
     rng = np.random.default_rng(seed)
     count = int(subjects.max()) + 1
-    positive = y > 0
     # without several rows a subject the weights of subjects are those of rows, and the gather can be saved
-    own_row = np.array_equal(subjects, np.arange(y.size))
-    made = 0
-    while made < draws:
+    own_row = np.array_equal(subjects, np.arange(subjects.size))
+    while True:
         weight = np.bincount(rng.integers(0, count, count), minlength=count)
-        weight = weight if own_row else weight[subjects]
-        total, hits = weight.sum(), weight[positive].sum()
-        if 0 < hits < total:
-            made += 1
-            yield weight
+        yield weight if own_row else weight[subjects]
 
 
 def interval(value: float, drawn: np.ndarray, least: float = -np.inf, most: float = np.inf) -> Estimate:
