@@ -42,13 +42,13 @@ def retrain(
 
 @app.command()
 def score(model: ModelName, source: SourceName, as_of: AsOf):
-    """Score every customer of a source with the champion of MODEL, as known on a day."""
+    """Score every subject of a source with the champion of MODEL, as known on a day."""
     from pipelines.score import score as run
 
     done = run(model, source, as_of, say)
     out.print(f"{done.rows:,} customers scored with {model} version {done.version.number}: {done.path}", soft_wrap=True)
     out.print(f"fingerprint of {done.path.name}: {done.fingerprint}", soft_wrap=True)
-    out.print(f"{done.contacts:,} of them worth a contact: {done.plan}", soft_wrap=True)
+    out.print(f"{done.decided}: {done.plan}", soft_wrap=True)
 
 
 @app.command()
@@ -122,7 +122,7 @@ def sources(
 
 @app.command()
 def runs(model: Annotated[str | None, typer.Option("--model", help="Only this model's.")] = None):
-    """List the runs, newest first, with their test AUC and its interval."""
+    """List the runs, newest first, with their headline measure on the test rows and its interval."""
     from registry.runs import table_of_runs
     from registry.store import exists
 
@@ -132,11 +132,12 @@ def runs(model: Annotated[str | None, typer.Option("--model", help="Only this mo
         return
     import pandas as pd
 
-    table = pd.DataFrame(rows).astype({"auc": float, "low": float, "high": float})
-    table["AUC"] = [
-        f"{a:.3f} ({lo:.3f} to {hi:.3f})" if a == a else "" for a, lo, hi in table[["auc", "low", "high"]].to_numpy()
+    table = pd.DataFrame(rows).astype({"value": float, "low": float, "high": float})
+    table["test"] = [
+        f"{r.measure} {r.value:.3f} ({r.low:.3f} to {r.high:.3f})" if r.value == r.value else ""
+        for r in table.itertuples()
     ]
-    print_frame("runs", table[["model", "run", "status", "version", "AUC", "run_id"]])
+    print_frame("runs", table[["model", "run", "status", "version", "test", "run_id"]])
 
 
 @app.command()
@@ -232,8 +233,11 @@ def _print_columns(source: str, columns) -> None:
 
 
 def _show_retrained(done) -> None:
-    value, low, high = done.metrics["test/auc"]
-    out.print(f"{done.model} version {done.version}: AUC {value:.3f} ({low:.3f} to {high:.3f}) on {done.label}")
+    from pipelines.kinds import kind_of
+
+    measure, words = kind_of(done.model).HEADLINE
+    value, low, high = done.metrics[f"test/{measure}"]
+    out.print(f"{done.model} version {done.version}: {words} {value:.3f} ({low:.3f} to {high:.3f}) on {done.label}")
     out.print(done.verdict, soft_wrap=True)
     out.print(done.judged.said, soft_wrap=True)
     out.print(done.standing, soft_wrap=True)

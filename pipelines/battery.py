@@ -2,10 +2,11 @@
 
 What it asks is in `evaluation.leakage`; what features know is asked by `pipelines.leaks`. The model's own code is
 trained with, by the least effort: whoever plants a leak in the choice of columns, the encoding, the fit or the pick
-plants it there.
+plants it there. It is for models of outcomes that are 0 or 1.
 """
 
 from collections.abc import Mapping, Sequence
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -13,16 +14,15 @@ import pandas as pd
 from contracts.errors import Refused
 from evaluation import leakage
 from evaluation.gate import Check
-from models import churn
 from models.folds import TooFewCases
 from sources.source import Source
 from training_table import feature_columns, single_column_auc
 
-LIGHT = (churn.BASE_RATE, churn.ONE_COLUMN, churn.LOGISTIC)
 
-
-def battery(source: Source, table: pd.DataFrame, parameters: Mapping) -> list[Check]:
+def battery(source: Source, table: pd.DataFrame, parameters: Mapping, trainer: ModuleType) -> list[Check]:
     """All checks of a training table and of what is learned from it; raises `Refused` that lists those that fail.
+
+    trainer  a module such as `models.churn`: its CANDIDATES, LIGHT (those that are quick), Split, splits and judge
 
     A check that has too little data is among the others, and is for the gate to judge.
     """
@@ -34,9 +34,9 @@ def battery(source: Source, table: pd.DataFrame, parameters: Mapping) -> list[Ch
     last = table[table.origin == table.origin.max()]  # what was overwritten since tells most of the latest outcomes
     checks = [leakage.alone(single_column_auc(last)[told], parameters["leak_bound_flat"])]
     try:
-        splits = churn.splits(table, horizon, seed)
+        splits = trainer.splits(table, horizon, seed)
         free = [name for name in columns if name not in allowed]
-        ways = [_way(horizon, seed, columns, candidates) for candidates in (churn.CANDIDATES, LIGHT)]
+        ways = [_way(trainer, horizon, seed, columns, names) for names in (trainer.CANDIDATES, trainer.LIGHT)]
         checks += leakage.battery(table, free, *ways, splits, horizon, bound, seed)
     except TooFewCases as error:
         checks.append(Check("AUC on shuffled outcomes", "near 0.5", *(np.nan,) * 3, None, str(error)))
@@ -52,12 +52,14 @@ def refuse(checks: Sequence[Check]) -> None:
         raise Refused(f"The leak battery must find nothing, but {len(failed)} of {len(checks)} checks do: {listed}.")
 
 
-def _way(horizon_days: int, seed: int, columns: Sequence[str], candidates: Sequence[str]) -> leakage.Foretell:
+def _way(
+    trainer: ModuleType, horizon_days: int, seed: int, columns: Sequence[str], candidates: Sequence[str]
+) -> leakage.Foretell:
     """From a table to the scores of its test rows, by each candidate and by the pick among them."""
 
     def foretell(table: pd.DataFrame, parts: leakage.Parts) -> np.ndarray:
-        split = churn.Split(*parts)
-        found = churn.judge(table, columns, horizon_days, "fast", seed, [split], candidates)
+        split = trainer.Split(*parts)
+        found = trainer.judge(table, columns, horizon_days, "fast", seed, [split], candidates)
         return found.test[[*candidates, found.pick]].to_numpy()
 
     return foretell

@@ -20,7 +20,7 @@ def write_card(run_id: str, inputs: Inputs, parameters: Mapping, found: Mapping,
     Raises `NotebookFailed` for a number in the verdict, the gate's words or the card that nothing logged supports.
     """
     run = about.about(run_id)
-    told = about.content(run_id, "model/churn.json")
+    told = about.content(run_id, f"model/{run.model}.json")
     words = told["about"]["dictionary"]
     columns = pd.DataFrame(
         [
@@ -35,6 +35,7 @@ def write_card(run_id: str, inputs: Inputs, parameters: Mapping, found: Mapping,
         run_id=run_id,
         purpose=model["purpose"],
         not_for=model["not_for"],
+        limits=model["limits"],
         label=inputs.label,
         simulated=inputs.simulated,
         parameters=parameters,

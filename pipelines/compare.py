@@ -14,24 +14,16 @@ import numpy as np
 import pandas as pd
 
 from contracts.errors import Refused
-from contracts.study import day
-from decisions.retention import threshold
-from decisions.scores import band
+from contracts.subjects import keys_of
 from evaluation.comparison import Difference, holm
-from evaluation.gate import slices
-from evaluation.money import Offer, profit_gain, worth_contacting
-from evaluation.summary import gains
-from features.dictionary import Column
-from features.identity import column_hashes, differing
-from features.subjects import frame, population, subjects
-from models import churn
-from models.reasons import reasons
+from features.identity import differing
+from pipelines.kinds import Kind, Model, kind_of
+from pipelines.kinds.probabilities import why
 from registry import about, evidence
 from registry.about import About
 from sources import open_source
 
 MOST_REASONED = 500
-SAME = ("source", "horizon_days", "active_days")  # what makes an outcome the same question
 
 
 @dataclass(frozen=True)
@@ -39,12 +31,12 @@ class Comparison:
     """What the second run gains on the first.
 
     how       how the first was scored, in a sentence
-    rows      customer_id, origin, outcome, naive, score (the second's), champion (the first's), slice_...
+    rows      keys, outcome, naive, score (the second's), champion (the first's), slice_...
     gains     a row a measure: measure, gain (positive: the second is better), low, high, p, and p corrected for their
               number (Holm)
-    money     the gain in cents on the test customers of contacting whom the second would
+    money     the gain in cents on the test rows of acting as the second would
     segments  a row a declared group, as `evaluation.gate.slices`
-    bands     a row a pair of bands: band_first, band_second, customers, left
+    bands     a row a pair of bands: band_first, band_second, customers, outcomes (their sum)
     changed   customers who change band: both scores, both bands, three reasons of each; for data/, never for the store
     verdict   in words
     """
@@ -70,26 +62,28 @@ def compare(first_id: str, second_id: str, table: pd.DataFrame | None = None) ->
     Raises `Refused`, with the reason, where no rows can judge both fairly.
     """
     first, second = about.about(first_id), about.about(second_id)
-    _refuse_other_questions(first, second)
+    kind = kind_of(second.model)
+    _refuse_other_questions(first, second, kind)
     rows = evidence.read(second_id)
     with tempfile.TemporaryDirectory() as folder:
         part, how = _fair(first, second)
-        new = _load(second, "judged", Path(folder) / "second")
-        old = _load(first, part or "judged", Path(folder) / "first")
+        new = _load(second, "judged", Path(folder) / "second", kind)
+        old = _load(first, part or "judged", Path(folder) / "first", kind)
+    known = about.content(second_id, f"model/{second.model}.json")["about"]
     if part or (new and old):
-        table = _on(rows, test_rows(second) if table is None else table)
+        source = open_source(second.parameters["source"])
+        table = _on(rows, kind.judged_on(source, known, rows) if table is None else table)
     if part:
-        _refuse_other_features(first, second, old)
+        _refuse_other_features(first, kind.columns(source), old)
         champion = old.predict(table)
     else:
         champion = _aligned(evidence.read(first_id), rows)
-    known = about.content(second_id, "model/churn.json")["about"]
     rows = rows.assign(champion=champion)
-    changed, bands = _bands(rows, known, table, old, new)
-    return _judged(how, rows, known, changed, bands, first, second)
+    changed, bands = _bands(rows, known, table, old, new, kind)
+    return _judged(how, rows, known, changed, bands, first, second, kind)
 
 
-def _refuse_other_questions(first: About, second: About) -> None:
+def _refuse_other_questions(first: About, second: About, kind: Kind) -> None:
     if first.run_id == second.run_id:
         raise Refused(f"A run is compared with another, but both are {first.run_id}. Give two; `crm runs` lists them.")
     for run in (first, second):
@@ -100,7 +94,7 @@ def _refuse_other_questions(first: About, second: About) -> None:
             f"Two runs of one model can be compared, but {first.run_id} is of {first.model} and {second.run_id} of "
             f"{second.model}."
         )
-    differ = [name for name in SAME if first.parameters.get(name) != second.parameters.get(name)]
+    differ = [name for name in kind.QUESTION if first.parameters.get(name) != second.parameters.get(name)]
     if differ:
         listed = "; ".join(f"{n} is {first.parameters.get(n)} and {second.parameters.get(n)}" for n in differ)
         raise Refused(
@@ -132,24 +126,16 @@ def _fair(first: About, second: About) -> tuple[str | None, str]:
     )
 
 
-def _load(run: About, part: str, folder: Path) -> churn.Churn | None:
+def _load(run: About, part: str, folder: Path, kind: Kind) -> Model | None:
     if part == "judged" and not run.judged:
         return None
     about.fetch(run.run_id, part, folder)
-    return churn.load(folder)
-
-
-def test_rows(run: About) -> pd.DataFrame:
-    """The features of the customers that a run was tested on, as known at that origin, in order of customer."""
-    source = open_source(run.parameters["source"])
-    origins = (day(run.test_origin, "test origin"),)  # a flat source has one, the as_of
-    spine = population(source.tables, origins, int(run.parameters["active_days"]), source.contract_end)
-    return frame(subjects(spine, source.tables, source.attributes, source.contract_end))
+    return kind.load(folder)
 
 
 def _on(rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """The table's rows in the order of the test rows; raises `Refused` where one is not there."""
-    keys = ["customer_id", "origin"]
+    keys = keys_of(rows.columns)
     table = table.set_index(keys)
     wanted = pd.MultiIndex.from_frame(rows[keys])
     gone = ~wanted.isin(table.index)
@@ -163,12 +149,10 @@ def _on(rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
 
 def _aligned(old: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:
     """What the first foretold, in the order of the second's rows; their fingerprints are equal."""
-    return rows[["customer_id", "origin"]].merge(old, how="left", validate="1:1").score.to_numpy()
+    return rows[keys_of(rows.columns)].merge(old, how="left", validate="1:1").score.to_numpy()
 
 
-def _refuse_other_features(first: About, second: About, model: churn.Churn) -> None:
-    source = open_source(second.parameters["source"])
-    found = column_hashes(source.tables, source.attributes, source.contract_end)
+def _refuse_other_features(first: About, found: Mapping[str, str], model: Model) -> None:
     if differ := differing(about.content(first.run_id, "features.json"), found, model.columns):
         raise Refused(
             f"Run {first.run_id} must be given the columns that it was trained on to be scored anew, but they differ "
@@ -176,66 +160,44 @@ def _refuse_other_features(first: About, second: About, model: churn.Churn) -> N
         )
 
 
-def _bands(rows, known, table, old, new) -> tuple[pd.DataFrame, pd.DataFrame]:
-    limits = threshold(Offer(**known["offer"])), known["base_rate"]
-    both = pd.DataFrame(
-        {
-            "customer_id": rows.customer_id,
-            "origin": rows.origin,
-            "outcome": rows.outcome,
-            "score_first": rows.champion,
-            "score_second": rows.score,
-            "band_first": band(rows.champion.to_numpy(), *limits),
-            "band_second": band(rows.score.to_numpy(), *limits),
-        }
+def _bands(rows, known, table, old, new, kind: Kind) -> tuple[pd.DataFrame, pd.DataFrame]:
+    both = rows[[*keys_of(rows.columns), "outcome"]].assign(
+        score_first=rows.champion,
+        score_second=rows.score,
+        band_first=kind.bands(rows.champion.to_numpy(), known),
+        band_second=kind.bands(rows.score.to_numpy(), known),
     )
-    counted = both.groupby(["band_first", "band_second"]).outcome.agg(customers="size", left="sum").reset_index()
+    counted = both.groupby(["band_first", "band_second"]).outcome.agg(customers="size", outcomes="sum").reset_index()
     moved = (both.score_second - both.score_first).abs()
     changed = both[both.band_first != both.band_second]
     changed = changed.loc[moved[changed.index].sort_values(ascending=False, kind="stable").index]
     if old is not None and new is not None and len(changed):
         shown = changed.index[:MOST_REASONED]
         for side, model in (("first", old), ("second", new)):
-            why = _why(model, table.loc[shown], known)
-            changed = changed.join(why.add_suffix(f"_{side}"))
+            reasons = why(model, table.loc[shown], known)
+            changed = changed.join(reasons.add_suffix(f"_{side}"))
     return changed.reset_index(drop=True), counted
 
 
-def _why(model: churn.Churn, table: pd.DataFrame, known: Mapping) -> pd.DataFrame:
-    words = {n: Column(**{**c, "reads": tuple(c["reads"])}) for n, c in known["dictionary"].items()}
-    words |= {n: Column(n, n, "count", "", n, None, ()) for n in model.columns if n not in words}
-    return reasons(
-        model.contributions(table),
-        table,
-        topics={name: words[name].topic for name in model.columns},
-        words={name: words[name].say for name in model.columns},
-    )
-
-
-def _judged(how, rows, known, changed, bands, first, second) -> Comparison:
-    y, seed = rows.outcome.to_numpy(dtype=float), int(second.parameters.get("seed", 0))
-    offer = Offer(**known["offer"])
-    found = gains(y, rows.champion, rows.score, rows.customer_id, seed)
-    table = pd.DataFrame([(name, *d) for name, d in found.items()], columns=["measure", "gain", "low", "high", "p"])
+def _judged(how, rows, known, changed, bands, first, second, kind: Kind) -> Comparison:
+    seed = int(second.parameters.get("seed", 0))
+    table = kind.gains(rows, seed)
     table["p_holm"] = holm(table.p)
-    chosen = [worth_contacting(rows[name].to_numpy(), offer) for name in ("champion", "score")]
-    money = profit_gain(y, *chosen, offer, rows.customer_id, seed)
-    groups = rows[[name for name in rows.columns if name.startswith("slice_")]]
-    segments = slices(y, rows.score, groups, chosen[1], rows.champion, rows.customer_id)
-    return Comparison(
-        how, rows, table, money, segments, bands, changed, _said(found["auc"], money, changed, rows, first, second)
-    )
+    money = kind.money(rows, known, seed)
+    said = _said(table, kind, money, changed, rows, first, second)
+    return Comparison(how, rows, table, money, kind.slices(rows, known), bands, changed, said)
 
 
-def _said(auc: Difference, money: Difference, changed, rows, first, second) -> str:
-    if auc.low > 0:
+def _said(gains: pd.DataFrame, kind: Kind, money: Difference, changed, rows, first, second) -> str:
+    (head,) = gains[gains.measure == kind.HEADLINE[0]].itertuples()
+    if head.low > 0:
         word = "is surely better than"
-    elif auc.high < 0:
+    elif head.high < 0:
         word = "is surely worse than"
     else:
         word = "cannot be told from"
     return (
-        f"{second.name} {word} {first.name}: AUC {auc.value:+.4f} ({auc.low:+.4f} to {auc.high:+.4f}) on the same "
-        f"{len(rows):,} rows; profit {money.value / 100:+,.2f} ({money.low / 100:+,.2f} to {money.high / 100:+,.2f}); "
-        f"{len(changed):,} change band."
+        f"{second.name} {word} {first.name}: {kind.HEADLINE[1]} {head.gain:+.4f} ({head.low:+.4f} to {head.high:+.4f}) "
+        f"on the same {len(rows):,} rows; profit {money.value / 100:+,.2f} ({money.low / 100:+,.2f} to "
+        f"{money.high / 100:+,.2f}); {len(changed):,} change band."
     )

@@ -16,7 +16,7 @@ AsOf = Annotated[
     str, typer.Option("--as-of", help="First day that may not be known, YYYY-MM-DD. No default, least of all today.")
 ]
 SourceName = Annotated[str, typer.Option("--source", help="Where the raw tables come from; `crm sources` lists them.")]
-ModelName = Annotated[str, typer.Argument(help="Which model: churn.")]
+ModelName = Annotated[str, typer.Argument(help="Which model: one of pipelines/parameters.yml.")]
 Parameters = Annotated[
     list[str] | None, typer.Option("--parameter", "-p", help="NAME=VALUE, a parameter that the notebook declares.")
 ]

@@ -52,7 +52,7 @@ def demo(say: Callable[[str], None]) -> pd.DataFrame:
         _shown(customers),
         _shown(done.html),
         f"{_shown(scored.path)} ({scored.rows:,} customers)",
-        f"{_shown(scored.plan)} ({scored.contacts:,} contacts)",
+        f"{_shown(scored.plan)} ({scored.decided})",
         f"{done.run_id} (make ui)",
     ]
     return pd.DataFrame({"what": ROWS, "result": [str(result) for result in results]})

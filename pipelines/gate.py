@@ -10,12 +10,11 @@ import pandas as pd
 
 from contracts.errors import Refused
 from contracts.places import data
-from decisions.retention import threshold
 from evaluation import gate
 from evaluation.gate import Check
-from evaluation.money import Offer
 from pipelines.compare import Comparison, compare
 from pipelines.figures import forest
+from pipelines.kinds import kind_of
 from pipelines.parameters import settings
 from registry import about, evidence, runs
 from registry.versions import Version
@@ -49,18 +48,18 @@ def judge(
     table     the features of the test rows, among others
     more      rows that were found out elsewhere: leaks, bytes
     """
-    rule = rule_of(about.about(run_id).model, parameters)
+    model = about.about(run_id).model
+    kind, rule = kind_of(model), rule_of(model, parameters)
     rows, comparison, alone = evidence.read(run_id), None, []
     if champion is not None:
         try:
             comparison = compare(champion.run_id, run_id, table)
             rows = comparison.rows
         except Refused as error:
-            nothing = (np.nan,) * 3
-            alone = [Check("gain in AUC over the champion", "both on the same rows", *nothing, None, str(error))]
-    known = about.content(run_id, "model/churn.json")["about"]
-    selected = rows.score.to_numpy() > threshold(Offer(**known["offer"]))
-    checks, slices = gate.gate(rows, rule, selected, int(parameters["seed"]))
+            what, nothing = f"gain in {kind.HEADLINE[1]} over the champion", (np.nan,) * 3
+            alone = [Check(what, "both on the same rows", *nothing, None, str(error))]
+    known = about.content(run_id, f"model/{model}.json")["about"]
+    checks, slices = kind.gate(rows, rule, known, int(parameters["seed"]))
     return Judged([*alone, *checks, *more], comparison, slices)
 
 

@@ -8,17 +8,17 @@ import ibis
 import pandas as pd
 
 from contracts.places import root
+from contracts.study import day
 from contracts.tables import check
 from evaluation.gate import Check
-from features.identity import column_hashes, features_hash, features_sql
-from features.subjects import frame
-from pipelines.battery import battery
+from features.identity import features_hash
 from pipelines.fingerprints import visible
+from pipelines.kinds import kind_of
 from pipelines.leaks import refuse_future
+from pipelines.training import training_of
 from registry.fingerprint import digest, run_key, table_fingerprint
 from registry.recipe import recipe
 from sources import open_source
-from training_table import plan, refuse_few, refuse_leaks, training_table
 
 CODE = Path(__file__).resolve().parents[1]  # the checkout that runs, whichever project CRM_HOME names
 
@@ -48,20 +48,13 @@ def preflight(model: str, parameters: Mapping, notebook: Path) -> Inputs:
     """Open the source, check its contracts and the training table; raises `Refused` and its kinds, writes nothing."""
     source = open_source(parameters["source"])
     check(source.tables, source.attributes)
-    dates = ("as_of", "horizon_days", "origins", "spacing_days", "active_days")
-    study = plan(source.tables, *(parameters[name] for name in dates))
-    table = frame(
-        training_table(source.tables, source.attributes, study, parameters["active_days"], source.contract_end)
-    )
-    bound = parameters["leak_bound_flat" if source.kind == "flat" else "leak_bound_events"]
-    refuse_few(table)
-    refuse_leaks(table, bound, parameters["allowed_columns"].split(","))
-    refuse_future(source, ibis.memtable(table[["customer_id", "origin"]]))
-    checks = battery(source, table, parameters)
-    tables = visible(source, study.as_of)
+    kind, training = kind_of(model), training_of(model)
+    table = training.training(source, parameters)
+    refuse_future(source, ibis.memtable(table[["customer_id", "origin"]].drop_duplicates()))
+    checks = training.battery(source, table, parameters)
+    tables = visible(source, day(parameters["as_of"], "as_of"))
     fingerprints = {name: table_fingerprint(table) for name, table in tables.items()}
-    columns = column_hashes(source.tables, source.attributes, source.contract_end)
-    sql = features_sql(source.tables, source.attributes, source.contract_end)
+    columns, sql = kind.columns(source), kind.sql(source)
     made_of = recipe(source.label, parameters, tables, fingerprints, files_of(notebook))
     key = run_key(
         {

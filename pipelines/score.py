@@ -12,28 +12,21 @@ from contracts.errors import Refused
 from contracts.places import data
 from contracts.study import day
 from contracts.tables import check
-from decisions.retention import CONTACT, contact_plan
-from decisions.scores import band, write_scores, write_table
-from evaluation.money import Offer
-from features.dictionary import Column
-from features.identity import column_hashes, differing
-from features.subjects import frame, population, subjects
-from models import churn
-from models.reasons import reasons
+from decisions.scores import write_scores, write_table
+from features.identity import differing
 from pipelines.fingerprints import fingerprints
-from pipelines.parameters import notebook_of
+from pipelines.kinds import Model, kind_of
 from registry import ledger, runs
 from registry.fingerprint import table_fingerprint
 from registry.versions import Version, fetch
 from sources import open_source
 
-LEVEL = 0.9
 SCORES = "crm.scores."  # the tag of a run, with a day: the fingerprint of what its model said on it
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Where the scores are, how many, the version that made them; where the plan is, how many it contacts.
+    """Where the scores are, how many, the version that made them; where the plan is, and what it comes to in words.
 
     fingerprint  of the scores, as `crm fingerprint` gives it for the file
     """
@@ -42,19 +35,19 @@ class Scored:
     rows: int
     version: Version
     plan: Path
-    contacts: int
+    decided: str
     fingerprint: str
 
 
 def score(model: str, source_name: str, as_of: str, say: Callable[[str], None]) -> Scored:
-    """Write the score table of `model` for the customers of a source as known on `as_of`; `say` hears of each step.
+    """Write the score table of `model` for the subjects of a source as known on `as_of`; `say` hears of each step.
 
     Raises `Refused` when there is no champion, when it knows more than that day did, when its features are not those
     of this code and source, when a contract is broken, when the orders stop before, or when nobody is there to score;
     `WorldFailed` when the model's files are not those registered.
     """
     origin = day(as_of, "as_of")
-    notebook_of(model)
+    kind = kind_of(model)
     say("1/4 checking the source and its contracts")
     source = open_source(source_name)
     check(source.tables, source.attributes)
@@ -64,9 +57,9 @@ def score(model: str, source_name: str, as_of: str, say: Callable[[str], None]) 
             say(f"found: {line}")
         version = fetch(model, source_name, Path(folder))
         ledger.refuse_unexplained(version)
-        champion = churn.load(Path(folder))
+        champion = kind.load(Path(folder))
     about = champion.about
-    _refuse_other_features(champion, source, version)
+    _refuse_other_features(champion, kind.columns(source), source, version)
     if about.get("simulated") and not source.simulated:
         raise Refused(
             f"Version {version.number} was trained on customers who do not live ({about['source']}), and those of "
@@ -82,24 +75,18 @@ def score(model: str, source_name: str, as_of: str, say: Callable[[str], None]) 
     if version.source != source_name:
         say(f"{source_name} has no champion of its own; this one was trained on {version.source}")
     say("3/4 building features")
-    spine = population(source.tables, (origin,), about["active_days"], source.contract_end)
-    table = frame(subjects(spine, source.tables, source.attributes, source.contract_end))
-    if table.empty:
-        raise Refused(
-            f"Nobody in {source_name} bought in the {about['active_days']} days before {as_of}, so there is nobody to "
-            f"score. Choose a day that the source covers."
-        )
-    say(f"4/4 scoring {len(table):,} customers")
-    rows = _score_rows(champion, table)
+    table = kind.subjects(source, about, origin)
+    say(f"4/4 scoring {len(table):,} rows")
+    rows = kind.scored(champion, table)
     written = {"model": model, "version": version.number, "run_id": version.key}
     written |= {"simulated": True} if source.simulated else {}
     path = write_scores(rows, source.label, origin, about["horizon_days"], written, data() / "scores")
-    plan = contact_plan(rows, Offer(**about["offer"]))
+    plan, decided = kind.decide(rows, table, about)
     planned = write_table(plan, source.label, origin, written, data() / "decisions")
     if version.source == source_name:
         runs.tag(version.run_id, {f"{SCORES}{as_of}": fingerprint_of_scores(path)})
     (found,) = fingerprints([str(path)], None)
-    return Scored(path, len(rows), version, planned, int((plan.action == CONTACT).sum()), found.fingerprint)
+    return Scored(path, len(rows), version, planned, decided, found.fingerprint)
 
 
 def fingerprint_of_scores(file: Path) -> str:
@@ -108,26 +95,8 @@ def fingerprint_of_scores(file: Path) -> str:
     return table_fingerprint(rows.drop("version", "run_id"))
 
 
-def _score_rows(champion: churn.Churn, table):
-    about = champion.about
-    low, high = champion.interval(table, LEVEL)
-    words = {
-        name: Column(**{**column, "reads": tuple(column["reads"])}) for name, column in about["dictionary"].items()
-    }
-    rows = table[["customer_id"]].assign(score=champion.predict(table), low=low, high=high)
-    rows["band"] = band(rows.score.to_numpy(), about["threshold"], about["base_rate"])
-    why = reasons(
-        champion.contributions(table),
-        table,
-        topics={name: words[name].topic for name in champion.columns},
-        words={name: words[name].say for name in champion.columns},
-    )
-    return rows.join(why)
-
-
-def _refuse_other_features(champion: churn.Churn, source, version: Version) -> None:
+def _refuse_other_features(champion: Model, found: Mapping[str, str], source, version: Version) -> None:
     """The columns that the champion reads meant one thing when it was trained; here they must mean the same."""
-    found = column_hashes(source.tables, source.attributes, source.contract_end)
     learnt = champion.about["features"]
     learnt = learnt if isinstance(learnt, Mapping) else {}  # one number for all of them, of a model of before
     if differ := differing(learnt, found, champion.columns):

@@ -9,10 +9,10 @@ import outcomes
 from contracts.coverage import refuse_uncovered
 from contracts.errors import Refused
 from contracts.study import Study
+from contracts.subjects import keys_of
 from evaluation.ranking import auc
 from features.subjects import population, subjects
 
-KEYS = ("customer_id", "origin")
 FEWEST = 20
 NOT_TOLD, OTHERS = "not told", "others"
 FEWEST_LEVELS, CUSTOMERS_A_LEVEL = 12, 50
@@ -53,7 +53,7 @@ def training_table(
         happened = outcomes.contract_ended(spine, tables["customers"], contract_end, study)
     else:
         happened = outcomes.lapsed(spine, tables["orders"], study)
-    return subjects(spine, tables, attributes, contract_end).join(happened, list(KEYS))
+    return subjects(spine, tables, attributes, contract_end).join(happened, keys_of(happened.columns))
 
 
 def feature_columns(table: pd.DataFrame) -> list[str]:
@@ -63,25 +63,27 @@ def feature_columns(table: pd.DataFrame) -> list[str]:
     for every 50 customers, and more than a dozen. A model would learn the few by heart, and name them.
     """
     most = max(FEWEST_LEVELS, table.customer_id.nunique() // CUSTOMERS_A_LEVEL)
-    names = [name for name in table.columns if name not in (*KEYS, "outcome") and table[name].notna().any()]
+    taken = {*keys_of(table.columns), "outcome"}
+    names = [name for name in table.columns if name not in taken and table[name].notna().any()]
     return [name for name in names if table[name].dtype == "float64" or table[name].nunique() <= most]
 
 
 def groups(table: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
-    """customer_id, origin and a text column `slice_...` for each named column: the groups a model must hold in, too.
+    """The keys and a text column `slice_...` for each named column: the groups a model must hold in, too.
 
     A number is cut at its thirds; levels of fewer than 20 customers at the latest origin, where they are judged, are
     one, since a group is shown to others. Raises `Refused` for a column that the table has not.
     """
     names = [name.strip() for name in names if name.strip()]
-    gone = [name for name in names if name not in table.columns or name in (*KEYS, "outcome")]
+    keys = keys_of(table.columns)
+    gone = [name for name in names if name not in table.columns or name in (*keys, "outcome")]
     if gone:
         raise Refused(
             f"Each of `slices` must be a column of the training table, but {', '.join(gone)} is not. "
             f"`crm features SOURCE --describe` lists them."
         )
     latest = table.origin == table.origin.max()
-    return table[list(KEYS)].assign(**{f"slice_{name}": _levels(table[name], latest) for name in names})
+    return table[keys].assign(**{f"slice_{name}": _levels(table[name], latest) for name in names})
 
 
 def _levels(column: pd.Series, latest: pd.Series) -> pd.Series:

@@ -43,7 +43,8 @@ def test_digits_in_the_name_of_a_column_claim_nothing():
 
 def facts(columns=3):
     return Facts(
-        model="churn", run_id="0" * 32, purpose="For this.", not_for="That.", label="shop", simulated=False,
+        model="churn", run_id="0" * 32, purpose="For this.", not_for="That.", limits="For a test.",
+        label="shop", simulated=False,
         parameters={"source": "shop", "as_of": "2024-01-01", "seed": 7}, rule={"gain_margin": 0, "slope": [0.8, 1.25]},
         fingerprints={"orders": "a" * 64},
         columns=pd.DataFrame(

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from contracts.errors import WorldFailed
+from contracts.subjects import keys_of
 
-COLUMNS = ["customer_id", "score", "low", "high", "band", "reason_1", "reason_2", "reason_3", "valid_until"]
+COLUMNS = ["score", "low", "high", "band", "reason_1", "reason_2", "reason_3"]
 HIGH, MIDDLE, LOW = "high", "middle", "low"
 
 
@@ -24,13 +25,16 @@ def band(score: np.ndarray, threshold: float, base_rate: float) -> np.ndarray:
 def write_scores(
     rows: pd.DataFrame, source: str, as_of: date, horizon_days: int, version: Mapping, folder: Path
 ) -> Path:
-    """Write folder/model=.../as_of=.../`source`.parquet, in the order of customer_id.
+    """Write folder/model=.../as_of=.../`source`.parquet, in the order of the keys.
 
-    rows     customer_id, score, low, high, band, reason_1 .. reason_3
+    rows     customer_id (application_id, campaign_id), score, low, high, band, reason_1 .. reason_3, and what a model
+             says more of each
     version  model, version and run_id (the run's key: equal inputs give equal bytes), written into each row
     """
-    table = rows.sort_values("customer_id", ignore_index=True).assign(valid_until=as_of + timedelta(days=horizon_days))
-    return write_table(table[COLUMNS], source, as_of, version, folder)
+    keys = keys_of(rows.columns)
+    more = [name for name in rows.columns if name not in (*keys, *COLUMNS)]
+    table = rows.sort_values(keys, ignore_index=True).assign(valid_until=as_of + timedelta(days=horizon_days))
+    return write_table(table[[*keys, *COLUMNS, *more, "valid_until"]], source, as_of, version, folder)
 
 
 def write_table(rows: pd.DataFrame, name: str, as_of: date, version: Mapping, folder: Path) -> Path:

@@ -11,6 +11,7 @@ import ibis
 import pandas as pd
 from ibis.expr.types import Table
 
+from contracts.subjects import keys_of
 from features.customer_table import column_dictionary, joined
 from features.day_tables import day_tables
 from features.dictionary import Column, declared
@@ -93,8 +94,9 @@ def frame(table: Table) -> pd.DataFrame:
 
     The order is part of the promise: a boosted model's bytes depend on it.
     """
-    rows = table.order_by("origin", "customer_id").to_pyarrow().to_pandas(date_as_object=True)
-    for name in rows.columns.difference(["customer_id", "origin", "outcome"]):
+    keys = keys_of(table.columns)
+    rows = table.order_by(*keys).to_pyarrow().to_pandas(date_as_object=True)
+    for name in rows.columns.difference([*keys, "outcome"]):
         kind = table[name].type()
         if kind.is_numeric() or kind.is_boolean():
             rows[name] = rows[name].astype("float64")

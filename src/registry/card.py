@@ -21,7 +21,7 @@ LONGEST_NOTE = 4800  # MLflow keeps 5,000 characters of a version's description
 class Facts:
     """What a card is made of.
 
-    purpose, not_for  what the model is for, and what it is not, in a sentence each
+    purpose, not_for  what the model is for, and what it is not, in a sentence each; limits: what its figures do not say
     label, simulated  what outputs call the source
     parameters        of the run, by name; rule: of the gate, by name
     fingerprints      table to fingerprint, as visible at as_of; more: test subjects and outcomes
@@ -34,6 +34,7 @@ class Facts:
     run_id: str
     purpose: str
     not_for: str
+    limits: str
     label: str
     simulated: bool
     parameters: Mapping[str, object]
@@ -159,9 +160,8 @@ def _features(facts: Facts) -> str:
 
 def _limits(facts: Facts) -> str:
     return (
-        "## Limits\n\nThe figures hold for the test origin; later ones are seen when its outcomes are known. A score's "
-        "interval says how far other customers in training would have moved it, not how sure one outcome is. Profits "
-        "follow from assumed costs, value and success rate."
+        "## Limits\n\nThe figures hold for the test origin; later ones are seen when its outcomes are known. "
+        f"{facts.limits}"
     )
 
 

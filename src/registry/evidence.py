@@ -13,12 +13,11 @@ import pandas as pd
 
 from contracts.errors import Refused
 from contracts.places import data
+from contracts.subjects import keys_of
 from registry import runs
 from registry.fingerprint import file_digest, table_fingerprint
 from registry.record import EVIDENCE
 from registry.store import client
-
-SUBJECTS, OUTCOMES = ["customer_id", "origin"], ["customer_id", "origin", "outcome"]
 
 
 def keep(run_id: str, stage: Path) -> None:
@@ -50,13 +49,16 @@ def keep(run_id: str, stage: Path) -> None:
 
 def fingerprints(rows: pd.DataFrame) -> Mapping[str, str]:
     """`test subjects` and `test outcomes` of test rows: what two runs must share to be compared."""
-    kept = rows[OUTCOMES].assign(
-        customer_id=rows.customer_id.astype(str),
+    # in this order since the first fingerprints of test rows: the order of columns counts
+    keys = sorted(keys_of(rows.columns), key=lambda name: (name != "customer_id", name != "origin"))
+    whole = "int8" if rows.outcome.isin([0, 1]).all() else "int64"  # an event, or cents
+    kept = rows[[*keys, "outcome"]].assign(
+        **{name: rows[name].astype(str) for name in keys if name != "origin"},
         origin=pd.to_datetime(rows.origin).dt.date,
-        outcome=rows.outcome.astype("int8"),
+        outcome=rows.outcome.astype(whole),
     )
     return {
-        "test subjects": table_fingerprint(ibis.duckdb.connect().create_table("subjects", kept[SUBJECTS])),
+        "test subjects": table_fingerprint(ibis.duckdb.connect().create_table("subjects", kept[keys])),
         "test outcomes": table_fingerprint(ibis.duckdb.connect().create_table("outcomes", kept)),
     }
 

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from contracts.subjects import keys_of
 from registry.fingerprint import folder_digest
 
 EVIDENCE = "evidence.parquet"
 TEST_COLUMNS = ("customer_id", "origin", "outcome", "score", "naive")
+HEADLINE = "auc"
 
 
 @dataclass(frozen=True)
@@ -24,9 +26,9 @@ class Record:
     """One model with the evidence for it.
 
     model     what was fitted; it has `save(folder)` and writes numbers and native booster files only
-    test      what it was judged by, a row a (customer_id, origin): outcome, score and naive, the probabilities foretold
-              by models that had not seen the row, and a text column `slice_...` for each declared group; it holds
-              customers, so that it is kept beside the scores and not in the tracking store
+    test      what it was judged by, a row a (customer_id, origin), or an application or campaign of one: outcome, score
+              and naive, what was foretold of it by models that had not seen the row, and a text column `slice_...` for
+              each declared group; it holds customers, so that it is kept beside the scores and not in the store
     metrics   name (`test/auc`) to (value, low, high)
     passed    whether the notebook's rule, fixed before looking, was kept
     verdict   the same in words, one or two sentences
@@ -36,6 +38,7 @@ class Record:
     simulated whether nobody of the customers lives: verdict, figures and tables then say so
     judged    the model as it was fitted without the test rows, so that it can be judged again beside a later one;
               None where there is not one such
+    headline  the metric below `test/` that stands for the run in a list
     """
 
     model: object
@@ -48,6 +51,7 @@ class Record:
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     simulated: bool = False
     judged: object = None
+    headline: str = HEADLINE
 
 
 def hand_in(record: Record, model: str, as_of: str, source: str) -> str:
@@ -74,7 +78,7 @@ def write(record: Record, stage: Path) -> str:
     record.model.save(stage / "model")
     if record.judged is not None:
         record.judged.save(stage / "judged")
-    rows = record.test.sort_values(["origin", "customer_id"], kind="stable", ignore_index=True)
+    rows = record.test.sort_values(keys_of(record.test.columns), kind="stable", ignore_index=True)
     rows.to_parquet(stage / EVIDENCE, index=False)
     for name, figure in record.figures.items():
         (stage / "figures").mkdir(exist_ok=True)
@@ -91,6 +95,7 @@ def write(record: Record, stage: Path) -> str:
         "passed": bool(record.passed),
         "verdict": f"{'Simulated customers. ' * record.simulated}{record.verdict}",
         "simulated": record.simulated,
+        "headline": record.headline,
         "facts": dict(record.facts),
     }
     (stage / "record.json").write_text(json.dumps(content, indent=1, sort_keys=True))
@@ -102,12 +107,12 @@ def _check_test(test: pd.DataFrame) -> None:
     missing = [name for name in TEST_COLUMNS if name not in test.columns]
     if missing:
         raise ValueError(f"Record.test must hold {', '.join(TEST_COLUMNS)}, but {', '.join(missing)} is not there.")
-    twice = test.duplicated(["customer_id", "origin"])
+    twice = test.duplicated(keys_of(test.columns))
     if twice.any():
         first = test.customer_id[twice].iloc[0]
         raise ValueError(
-            f"Record.test must hold a (customer_id, origin) once, but {twice.sum():,} of {len(test):,} rows are "
-            f"repeated, first customer {first}. Judge a row by one model."
+            f"Record.test must hold a ({', '.join(sorted(keys_of(test.columns)))}) once, but {twice.sum():,} of "
+            f"{len(test):,} rows are repeated, first customer {first}. Judge a row by one model."
         )
     empty = test[list(TEST_COLUMNS)].isna().any(axis=1)
     if empty.any():

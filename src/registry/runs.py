@@ -43,6 +43,7 @@ def log(run_id: str, stage: Path) -> dict:
         "crm.sha256": found["sha256"],
         "crm.judged": found["judged"],
         "crm.passed": str(int(found["passed"])),
+        "crm.headline": found["headline"],
         **{f"crm.{key}": str(value) for key, value in found["facts"].items()},
     }
     client().log_batch(run_id, metrics=metrics, tags=[RunTag(key, value) for key, value in tags.items()])
@@ -132,6 +133,7 @@ def table_of_runs(model: str | None = None) -> list[dict]:
     for run in sorted(_all_runs(""), key=lambda r: -r.info.start_time):
         tags, metrics = run.data.tags, run.data.metrics
         name = client().get_experiment(run.info.experiment_id).name
+        measure = tags.get("crm.headline", record.HEADLINE)
         if model in (None, name):
             rows.append(
                 {
@@ -139,9 +141,10 @@ def table_of_runs(model: str | None = None) -> list[dict]:
                     "run": run.info.run_name,
                     "status": run.info.status,
                     "version": tags.get("crm.version", ""),
-                    "auc": metrics.get("test/auc"),
-                    "low": metrics.get("test/auc/low"),
-                    "high": metrics.get("test/auc/high"),
+                    "measure": measure,
+                    "value": metrics.get(f"test/{measure}"),
+                    "low": metrics.get(f"test/{measure}/low"),
+                    "high": metrics.get(f"test/{measure}/high"),
                     "run_id": run.info.run_id,
                     "verdict": tags.get("mlflow.note.content", ""),
                 }
