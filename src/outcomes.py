@@ -42,6 +42,31 @@ def contract_ended(spine: Table, customers: Table, end: str, study: Study) -> Ta
     return _flag(spine, ended.select(*KEYS).mutate(found=True), found=1)
 
 
+def after_contacts(contacts: Table, orders: Table, window_days: int, as_of: date) -> Table:
+    """What followed each contact, control included, in the `window_days` from its moment on; a row a contact.
+
+    Columns: contact_id, bought (1 or 0), spent_cents (paid) and list_cents (before discounts), both of sales; returns
+    are of no contact. Only contacts whose window was over before `as_of`, each counted as it was known at its end.
+    """
+    over = contacts.contacted_at + ibis.interval(days=window_days)
+    held = contacts.mutate(over=over).select("contact_id", "customer_id", "contacted_at", "over")
+    held = held.filter(held.over <= ibis.literal(as_of).cast("timestamp"))
+    sales = known_before(orders.filter(orders.amount_cents >= 0), as_of)
+    inside = [held.customer_id == sales.customer_id, sales.ordered_at >= held.contacted_at]
+    found = held.join(sales, [*inside, is_known(sales.known_at, held.over)])
+    by_contact = found.group_by("contact_id").agg(
+        spent_cents=found.amount_cents.sum().cast("int64"),
+        list_cents=(found.amount_cents + found.discount_cents.fill_null(0)).sum().cast("int64"),
+    )
+    marked = held.left_join(by_contact, "contact_id")
+    return marked.select(
+        "contact_id",
+        bought=marked.spent_cents.notnull().cast("int8"),
+        spent_cents=marked.spent_cents.fill_null(0),
+        list_cents=marked.list_cents.fill_null(0),
+    )
+
+
 def _flag(spine: Table, found_pairs: Table, found: int) -> Table:
     marked = spine.left_join(found_pairs, KEYS)
     return marked.select(*KEYS, outcome=ibis.ifelse(marked.found.isnull(), 1 - found, found).cast("int8"))

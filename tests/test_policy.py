@@ -126,15 +126,15 @@ def test_a_depth_chosen_on_one_half_is_judged_on_the_other():
     assert abs(np.mean(judged)) < 4 * np.std(judged) / np.sqrt(200)
 
 
-def test_a_plan_names_arms():
-    plan = targeting_plan(
-        [7, 3, 5], Choice(np.array([1, 2, 1]), np.array([4.4, 9.0, 4.4])), 4, ["none", "mail", "call"]
-    )
-    assert plan.customer_id.tolist() == [3, 5, 7]
-    assert plan.action.tolist() == ["call", "mail", "mail"]
-    assert plan.expected_gain_cents.tolist() == [9, 4, 4]
-    left = targeting_plan([7], Choice(np.array([1]), np.array([-3.0])), 4, ["none", "mail"])
-    assert left.iloc[0].tolist() == [7, "none", 0]
+def test_a_plan_names_arms_and_leaves_the_hold_out_alone():
+    choice, arms = Choice(np.array([1, 2, 1, 2]), np.array([4.4, 9.0, 4.4, 90.0])), ["none", "mail", "call"]
+    plan = targeting_plan([7, 3, 5, 9], choice, 4, arms, [False, False, False, True])
+    assert plan.customer_id.tolist() == [3, 5, 7, 9]
+    assert plan.action.tolist() == ["call", "mail", "mail", "none"]
+    assert plan.expected_gain_cents.tolist() == [9, 4, 4, 0]
+    assert plan.held_out.tolist() == [False, False, False, True]
+    left = targeting_plan([7], Choice(np.array([1]), np.array([-3.0])), 4, arms, [False])
+    assert left.iloc[0].tolist() == [7, "none", 0, False]
 
 
 # --- calibration of uplift ---

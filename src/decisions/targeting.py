@@ -93,17 +93,21 @@ def top_share(score, arm, share: float) -> np.ndarray:
     return rule
 
 
-def targeting_plan(customer_id, choice: Choice, threshold: float, arms: list[str]) -> pd.DataFrame:
-    """customer_id, action (the name of an arm) and expected_gain_cents, largest first; ties by customer_id.
+def targeting_plan(customer_id, choice: Choice, threshold: float, arms: list[str], held_out) -> pd.DataFrame:
+    """customer_id, action (the name of an arm), expected_gain_cents and held_out, largest first; ties by customer_id.
 
-    arms  names by number, the control first
+    arms      names by number, the control first
+    held_out  whom nobody may contact, whatever she promises, so that contacts can be measured later (n,):
+              `holdout.in_holdout`
     """
-    arm = assigned(choice, threshold)
+    held_out = np.asarray(held_out, dtype=bool)
+    arm = np.where(held_out, CONTROL, assigned(choice, threshold))
     plan = pd.DataFrame(
         {
             "customer_id": np.asarray(customer_id),
             "action": np.array(arms, dtype=object)[arm],
             "expected_gain_cents": np.where(arm > 0, np.rint(choice.gain), 0).astype("int64"),
+            "held_out": held_out,
         }
     )
     return plan.sort_values(["expected_gain_cents", "customer_id"], ascending=[False, True], ignore_index=True)
