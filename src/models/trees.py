@@ -49,10 +49,11 @@ class Bag:
 def cells(matrix: np.ndarray, is_category: np.ndarray) -> xgb.DMatrix:
     """The matrix as XGBoost predicts from it; unseen levels are missing."""
     kinds = np.where(is_category, "c", "q").tolist()
-    return xgb.DMatrix(_unseen_is_missing(matrix, is_category), feature_types=kinds, enable_categorical=True)
+    return xgb.DMatrix(unseen_is_missing(matrix, is_category), feature_types=kinds, enable_categorical=True)
 
 
-def _unseen_is_missing(matrix: np.ndarray, is_category: np.ndarray) -> np.ndarray:
+def unseen_is_missing(matrix: np.ndarray, is_category: np.ndarray) -> np.ndarray:
+    """The matrix with levels that were not learned as missing values, as trees read them."""
     return np.where(is_category & (matrix < 0), np.float32(np.nan), matrix)
 
 
@@ -61,7 +62,7 @@ class Folds:
 
     def __init__(self, matrix: np.ndarray, y: np.ndarray, is_category: np.ndarray, fold: np.ndarray, threads: int):
         self.y, self.fold, self.threads = y, fold, threads
-        self._matrix = _unseen_is_missing(matrix, is_category)
+        self._matrix = unseen_is_missing(matrix, is_category)
         self._kinds = np.where(is_category, "c", "q").tolist()
         self._pairs: dict[int, list[tuple[xgb.DMatrix, xgb.DMatrix]]] = {}
 
