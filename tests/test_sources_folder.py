@@ -188,7 +188,7 @@ def test_an_id_to_be_replaced_is_in_no_message(shop, monkeypatch):
         (
             "1,p1,A1",
             "1,p1,1.23E+11",
-            "customer_id must be an id that no spreadsheet has shortened, but is not in 1 of 3 rows",
+            "must be an id that no spreadsheet has shortened, in plain characters, but is not in 1 of 3 rows",
         ),
         (
             "order_id,product_id",

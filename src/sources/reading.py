@@ -33,6 +33,10 @@ OFFSET = r":\d{2}(\.\d+)?\s*(Z|[+-]\d{2}(:?\d{2})?)$"
 ISO_TIME = r"^\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?\s*(Z|[+-]\d{2}(:?\d{2})?)?)?$"
 ISO_DATE = r"^\d{4}-\d{2}-\d{2}$"
 SHORTENED = r"^\d(\.\d+)?[eE]\+\d+$"
+# what nobody sees in an id, or sees as something else: control, zero width, direction, full width
+UNSEEN = r"[\x00-\x1f\x7f-\x{9f}\x{200b}-\x{200f}\x{2028}-\x{202e}\x{2060}-\x{206f}\x{feff}\x{ff01}-\x{ff5e}]"
+CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+LARGEST = 3e38  # what a boosted model can hold
 # a tenth of a thousandth of a cent: what floating point may lose of an amount, and no more
 LOST = 1e-4
 
@@ -40,6 +44,11 @@ LOST = 1e-4
 @ibis.udf.scalar.builtin
 def try_strptime(text: str, form: str) -> ibis.dtype("timestamp"):
     """DuckDB's own: null where the text has another form."""
+
+
+@ibis.udf.scalar.builtin
+def nfc_normalize(text: str) -> str:
+    """DuckDB's own: letters with their accents composed."""
 
 
 @ibis.udf.scalar.builtin(name="timezone")
@@ -141,11 +150,12 @@ def cell_breaches(contract: Contract, raw: Table, reads: list[Read], hidden: tup
 
 def _id(column, cell, form, unit):
     if cell.type().is_string():
+        plain = ~cell.re_search(UNSEEN) & (nfc_normalize(cell) == cell)
         return (
             cell,
-            ~cell.re_search(SHORTENED),
-            "an id that no spreadsheet has shortened",
-            ("Export it again with the column formatted as text: the digits are lost."),
+            ~cell.re_search(SHORTENED) & plain,
+            "an id that no spreadsheet has shortened, in plain characters",
+            "Export the column as text, and let the source clean it: two spellings of one id are two ids.",
         )
     return (
         cell.cast("string"),
@@ -220,7 +230,8 @@ def _number(column, cell, form, unit):
     if cell.type().is_string():
         plain, fits, example = _plain(cell, form)
         value = plain.try_cast("float64")
-        fits, must = fits & value.notnull() & ~value.isinf(), f"a number such as {example}"
+        fits = fits & value.notnull() & ~value.isinf() & (value.abs() < LARGEST)
+        must = f"a number such as {example}"
     elif cell.type().is_numeric() and not cell.type().is_boolean():
         value, fits, must = cell, None, ""
     else:
@@ -250,7 +261,9 @@ def _whole(column, cell, form, unit):
 
 
 def _category(column, cell, form, unit):
-    return cell if cell.type().is_string() else cell.cast("string"), None, "", ""
+    if not cell.type().is_string():
+        return cell.cast("string"), None, "", ""
+    return cell, ~cell.re_search(CONTROL), "text without control characters", "Export it again, or clean it there."
 
 
 def _flag(column, cell, form, unit):
