@@ -178,7 +178,7 @@ def test_columns_that_say_nothing_do_no_harm():
 
 
 def test_an_unknown_effort_is_refused():
-    with pytest.raises(ValueError, match="fast, standard, thorough"):
+    with pytest.raises(ValueError, match="fast, blend, standard, thorough"):
         boosting.fit(*drawn(50)[:2], effort="best")
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from decisions.retention import CONTACT, LEAVE, contact_plan, threshold
 from decisions.scores import band
 from evaluation.money import Offer
-from models import churn
+from models import candidates, churn
 from models.reasons import reasons
 from registry.fingerprint import folder_digest
 
@@ -88,18 +88,18 @@ def test_a_candidate_is_picked_only_for_more_than_a_standard_error():
     lucky[:2] = 0.4, 0.45  # one row better and one worse: a gain within one standard error
 
     def compare(rows):
-        return churn._compare(rows, churn.CANDIDATES)
+        return candidates.compare(rows, churn.CANDIDATES)
 
     compared = compare(foretold(y, base=half, one=lucky, two=good, three=better))
     assert compared.candidate.tolist() == list(churn.CANDIDATES)
     assert compared.rival.tolist() == ["base rate", "base rate", "base rate", "logistic"]
     assert compared.log_loss.round(6).tolist() == pytest.approx([0.693147, 0.692378, 0.356675, 0.342490], abs=1e-6)
     assert 0 < compared.gain[1] < compared.error[1]
-    assert churn._pick(compared) == "boosted"
-    assert churn._pick(compare(foretold(y, base=half, one=lucky, two=good, three=lucky))) == "logistic"
-    assert churn._pick(compare(foretold(y, base=half, one=half, two=half, three=half))) == "base rate"
-    assert churn._pick(compare(foretold(y, base=half, one=lucky, two=half, three=half))) == "base rate"
-    assert churn._pick(compare(foretold(y, base=half, one=1 - good, two=lucky, three=1 - good))) != "one column"
+    assert candidates.pick(compared) == "boosted"
+    assert candidates.pick(compare(foretold(y, base=half, one=lucky, two=good, three=lucky))) == "logistic"
+    assert candidates.pick(compare(foretold(y, base=half, one=half, two=half, three=half))) == "base rate"
+    assert candidates.pick(compare(foretold(y, base=half, one=lucky, two=half, three=half))) == "base rate"
+    assert candidates.pick(compare(foretold(y, base=half, one=1 - good, two=lucky, three=1 - good))) != "one column"
 
 
 @pytest.fixture(scope="module")
@@ -269,4 +269,4 @@ def test_the_one_column_is_not_the_one_that_was_learnt_by_heart():
     draw = np.random.default_rng(3)
     y = (draw.random(400) < 0.4).astype(float)
     X = pd.DataFrame({"level": (np.arange(400) // 2).astype(str), "honest": y + draw.normal(0, 2, 400)})
-    assert churn._best_column(X, y, pd.Series(np.arange(400))) == "honest"
+    assert candidates.best_column(X, y, pd.Series(np.arange(400))) == "honest"

@@ -13,7 +13,7 @@ import pytest
 from planted import mutate
 
 from features import as_of
-from models import churn
+from models import candidates
 
 ROWS = 500
 FLAT = """
@@ -185,14 +185,14 @@ PLANTED = {
     "5 the duration of the contact": ("patients", in_file(duration), "do: duration (0.", ()),
     "6 ids numbered by outcome": ("patients", in_file(numbered_by_outcome), "AUC of the order of ids is 0.", ()),
     "7 target encoding on all rows": (
-        "patients", both(in_file(as_it_is), in_code(churn.judge, (LOOP, ENCODED + LOOP))),
+        "patients", both(in_file(as_it_is), in_code(candidates.judge, (LOOP, ENCODED + LOOP))),
         "AUC on shuffled outcomes", (),
     ),
     "8 customers twice over the split": (
         "patients", in_file(counted_twice), "copies among twins on both sides of the split", (),
     ),
     "9 columns chosen on all rows": (
-        "patients", both(in_file(as_it_is, noise=150, rows=1000), in_code(churn.judge, (LOOP, CHOSEN + LOOP))),
+        "patients", both(in_file(as_it_is, noise=150, rows=1000), in_code(candidates.judge, (LOOP, CHOSEN + LOOP))),
         "AUC on shuffled outcomes", (),
     ),
     "10 a date that only those have who left": ("patients", in_file(closed_at), "do: closed_at (1.000)", ()),
@@ -202,21 +202,21 @@ PLANTED = {
     ),
     "12 the id as a column": ("patients", in_file(id_again), "columns that are the id again is 1.000", ()),
     "13 a scale fitted on all rows": (
-        "patients", both(in_file(as_it_is), in_code(churn.judge, (LOOP, SCALED + LOOP))),
+        "patients", both(in_file(as_it_is), in_code(candidates.judge, (LOOP, SCALED + LOOP))),
         "test rows whose score follows other test rows", (),
     ),
     "14 the pick by the test rows": (
-        "patients", both(in_file(as_it_is), in_code(churn.judge, ("pd.concat(validated)", "pd.concat(tested)"))),
+        "patients", both(in_file(as_it_is), in_code(candidates.judge, ("pd.concat(validated)", "pd.concat(tested)"))),
         "test rows whose score follows the outcomes of test rows", (),
     ),
     "15 a row of the future of what is told anew": ("shop", future_row, CUT, NO_BOUND),
     "16 outcomes that overlap the test": (
-        "shop", in_code(churn.splits, ("timedelta(days=horizon_days)", "timedelta(days=1)")),
+        "shop", in_code(candidates.splits, ("timedelta(days=horizon_days)", "timedelta(days=1)")),
         "rows judged by what they were learned with", ("-p", "spacing_days=14"),
     ),
     "17 a customer on both sides": (
         "shop",
-        in_code(churn.splits, ("half == 0, half == 1", "True, True")),
+        in_code(candidates.splits, ("half == 0, half == 1", "True, True")),
         "rows judged by what they were learned with", ("-p", "origins=1"),
     ),
 }  # fmt: skip

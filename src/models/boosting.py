@@ -5,8 +5,9 @@ the members' log-odds, each the mean of its five; the same five, compared, give 
 see gives the weights and says whether the level has to be moved.
 
 Grain   one row a row of the frame, of columns that are float64 or categories (text)
-Effort  fast: one recipe, refitted on all rows. standard: four recipes and two logistic regressions, on weights of
-        evidence and on the columns as they are. thorough: 20 random recipes are tried besides and the best five join
+Effort  fast: one recipe, refitted on all rows. blend: that recipe and two logistic regressions, on weights of evidence
+        and on the columns as they are. standard: four recipes and these. thorough: 20 random recipes are tried besides
+        and the best five join
 Same    the same rows in any order, on any number of threads, give the same model to the byte
 Errors  TooFewCases, MissingColumns, UnusableColumns; ValueError for an outcome that is not 0 or 1
 """
@@ -22,16 +23,15 @@ import pandas as pd
 from scipy.special import expit
 
 from models import logistic, recalibration, woe
-from models.encoding import Encoder
-from models.folds import checked_outcome, grouped_folds, settled_order
+from models.encoding import UNSEEN, Encoder
+from models.folds import Settled, settled
 from models.interval import jackknife
 from models.members import COLUMNS, EVIDENCE, LineMember, Member, TreeMember, from_json
 from models.portfolio import BEST, HOUSE, RECIPES, drawn_recipes, member_weights
 from models.recalibration import Recalibration, log_losses
-from models.trees import Bag, Folds
-from models.woe import UNSEEN
+from models.trees import Bag, Folds, Recipe
 
-EFFORTS = ("fast", "standard", "thorough")
+EFFORTS = ("fast", "blend", "standard", "thorough")
 FOLDS = 5
 REFIT_ROUNDS = 1.1  # a fit on all rows has a quarter more of them than each of its bags had
 CONTENT = "boosting.json"
@@ -141,21 +141,36 @@ def fit(
     """
     if effort not in EFFORTS:
         raise ValueError(f"effort must be one of {', '.join(EFFORTS)}, but is {effort!r}. Choose one of them.")
-    y = checked_outcome(y, len(X))
-    encoder = Encoder.learn(X)
-    given = encoder.encode(X, UNSEEN)
-    order = settled_order(given, y, subjects)
-    matrix, outcome = given[order], y[order]
-    groups = np.arange(len(y)) if subjects is None else np.asarray(subjects)[order]
-    fold = grouped_folds(outcome, groups, FOLDS, seed)
-    cut = Folds(matrix, outcome, encoder.is_category, fold, threads)
     if effort == "fast":
-        members, eta = _one_recipe(cut, encoder.is_category, seed)
-    else:
-        members, eta = _portfolio(cut, matrix, encoder.is_category, effort, seed)
-    out_of_fold = np.empty(len(y))
-    out_of_fold[order] = eta
-    return Boosting(effort, encoder, members, recalibration.learn(eta, outcome, fold), out_of_fold)
+        return fit_one(X, y, subjects, seed=seed, threads=threads)
+    rows = settled(X, y, subjects, FOLDS, seed)
+    cut = Folds(rows.matrix, rows.outcome, rows.encoder.is_category, rows.fold, threads)
+    members, eta = _portfolio(cut, rows.matrix, rows.encoder.is_category, effort, seed)
+    return _levelled(effort, rows, members, eta)
+
+
+def fit_one(
+    X: pd.DataFrame,
+    y: np.ndarray,
+    subjects: Sequence | None = None,
+    *,
+    recipe: Recipe = HOUSE,
+    directions: Mapping[str, int] | None = None,
+    seed: int = 0,
+    threads: int = 1,
+) -> Boosting:
+    """Trees of one recipe, refitted on all rows, the folds having said how many; else as `fit`.
+
+    directions  of named columns: 1 where the outcome may only become likelier as the number rises, -1 less likely.
+                Raises `ValueError` for a column that is not there, or is a category.
+    """
+    rows = settled(X, y, subjects, FOLDS, seed)
+    cut = Folds(rows.matrix, rows.outcome, rows.encoder.is_category, rows.fold, threads)
+    cut.directions = _directions(rows.encoder, directions or {})
+    bag = cut.bag(recipe, seed)
+    refitted = cut.refit(recipe, seed, round(REFIT_ROUNDS * bag.boosters[0].num_boosted_rounds()))
+    member = TreeMember(recipe.name, 1.0, rows.encoder.is_category, bag.boosters, refitted)
+    return _levelled("fast", rows, (member,), bag.out_of_fold)
 
 
 def load(folder: Path) -> Boosting:
@@ -164,20 +179,27 @@ def load(folder: Path) -> Boosting:
     return Boosting._from_json(content, folder)
 
 
-def _one_recipe(cut: Folds, is_category: np.ndarray, seed: int) -> tuple[tuple[Member, ...], np.ndarray]:
-    bag = cut.bag(HOUSE, seed)
-    rounds = round(REFIT_ROUNDS * bag.boosters[0].num_boosted_rounds())
-    refitted = cut.refit(HOUSE, seed, rounds)
-    return (TreeMember(HOUSE.name, 1.0, is_category, bag.boosters, refitted),), bag.out_of_fold
+def _levelled(effort: str, rows: Settled, members: tuple[Member, ...], eta: np.ndarray) -> Boosting:
+    level = recalibration.learn(eta, rows.outcome, rows.fold)
+    return Boosting(effort, rows.encoder, members, level, rows.as_given(eta))
+
+
+def _directions(encoder: Encoder, directions: Mapping[str, int]) -> np.ndarray:
+    wrong = [name for name in directions if name not in encoder.columns or name in encoder.levels]
+    if wrong:
+        raise ValueError(
+            f"A direction is of a number that is learnt from, but {wrong[0]!r} is none. Leave it out, or give numbers."
+        )
+    return np.array([directions.get(name, 0) for name in encoder.columns])
 
 
 def _portfolio(
     cut: Folds, matrix: np.ndarray, is_category: np.ndarray, effort: str, seed: int
 ) -> tuple[tuple[Member, ...], np.ndarray]:
-    bags = {recipe.name: cut.bag(recipe, seed) for recipe in RECIPES}
+    bags = {recipe.name: cut.bag(recipe, seed) for recipe in ((HOUSE,) if effort == "blend" else RECIPES)}
     if effort == "thorough":
         bags |= _searched(cut, seed)
-    evidence, evidence_eta = woe.bags(matrix, cut.y, is_category, cut.fold)
+    evidence, evidence_eta, _ = woe.bags(matrix, cut.y, is_category, cut.fold)
     columns, columns_eta, _ = logistic.bags(matrix, cut.y, is_category, cut.fold)
     etas = [*(bag.out_of_fold for bag in bags.values()), evidence_eta, columns_eta]
     weights = member_weights(etas, cut.y).tolist()

@@ -1,82 +1,54 @@
-"""Churn: which candidates are trained, on what, how one is picked, and the model that is registered.
+"""Churn: which candidates are trained, on what, and the model that is registered; `models.candidates` has the rest.
 
 Candidates  base rate; one column (recency, where there is one); logistic regression; boosted trees
-Pick        lowest log loss on later rows than it learnt from; a more complicated one must be better by more than a
-            standard error of the difference
-Judgement   the test rows: the latest origin, never seen by fit or pick; of a flat source, every row once, in five folds
 Tables      one row a (customer_id, origin), in that order, with `outcome` 1 for churned
 """
 
-import json
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from evaluation.calibration import log_losses
 from evaluation.ranking import auc
 from models import boosting, logistic
-from models.encoding import Encoder
-from models.folds import grouped_folds
-from models.woe import UNSEEN, WeightOfEvidence
+from models.candidates import (
+    BASE_RATE,
+    FOLDS,
+    NAIVE,
+    ONE_COLUMN,
+    Evidence,
+    Fitted,
+    Split,
+    fit_naive,
+    load_constant,
+    splits,
+    threads,
+)
+from models.candidates import judge as judge_among
 
-BASE_RATE, ONE_COLUMN, LOGISTIC, BOOSTED = "base rate", "one column", "logistic", "boosted"
+LOGISTIC, BOOSTED = "logistic", "boosted"
 CANDIDATES = (BASE_RATE, ONE_COLUMN, LOGISTIC, BOOSTED)  # simplest first
-NAIVE = (BASE_RATE, ONE_COLUMN)
 LIGHT = (BASE_RATE, ONE_COLUMN, LOGISTIC)  # those that train in no time
-FOLDS = 5
-FEW_ROWS = 5_000
+__all__ = [
+    "BASE_RATE", "BOOSTED", "CANDIDATES", "LIGHT", "LOGISTIC", "NAIVE", "ONE_COLUMN",
+    "Churn", "Evidence", "Split", "fit", "judge", "load", "random_split_auc", "splits",
+]  # fmt: skip
 
 
-class Split(NamedTuple):
-    """Boolean masks over the training table: rows to learn from, to pick by, and to judge on."""
+class Churn(Fitted):
+    """A fitted candidate.
 
-    learn: np.ndarray
-    validate: np.ndarray
-    test: np.ndarray
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What the candidates foretold.
-
-    test        customer_id, origin, outcome and one column of probabilities a candidate, for the test rows
-    validation  one row a candidate: log loss, its difference to the best simpler one, the standard error of that
-    pick        the candidate that the rule takes
-    one_column  the column that `one column` went by
-    judged      the pick as it was fitted without the test rows; None where there are five such, one a fold
+    about  features (hash), horizon_days, active_days, threshold, base_rate, dictionary (column to words), ...
     """
 
-    test: pd.DataFrame
-    validation: pd.DataFrame
-    pick: str
-    one_column: str
-    judged: "Churn | None"
-
-
-def splits(table: pd.DataFrame, horizon_days: int, seed: int) -> list[Split]:
-    """By origin, with an embargo of one horizon; a table of one origin in five folds of subjects."""
-    origin, outcome = pd.to_datetime(table.origin), table.outcome.to_numpy()
-    days = np.sort(origin.unique())
-    if len(days) == 1:
-        fold = grouped_folds(outcome, table.customer_id, FOLDS, seed)
-        later = [(fold == k, fold == (k + 1) % FOLDS) for k in range(FOLDS)]
-        return [Split(~(test | validate), validate, test) for test, validate in later]
-    embargo = timedelta(days=horizon_days)
-    test = (origin == days[-1]).to_numpy()
-    before = origin <= days[-1] - embargo
-    validate = (origin == origin[before].max()).to_numpy()
-    learn = (origin <= origin[before].max() - embargo).to_numpy()
-    if not learn.any():  # a single training origin: half of its customers validate the other half
-        half = grouped_folds(outcome[before], table.customer_id[before], 2, seed)
-        learn, validate = before.to_numpy(copy=True), before.to_numpy(copy=True)
-        learn[before], validate[before] = half == 0, half == 1
-    return [Split(learn, validate, test)]
+    FILE = "churn.json"
+    LOADERS = {
+        BASE_RATE: load_constant,
+        ONE_COLUMN: logistic.load,
+        LOGISTIC: logistic.load,
+        BOOSTED: boosting.load,
+    }
 
 
 def judge(
@@ -88,20 +60,8 @@ def judge(
     by: Sequence[Split] | None = None,
     candidates: Sequence[str] = CANDIDATES,
 ) -> Evidence:
-    """Train the candidates on each split, those of `splits` unless given, and foretell the rows they have not seen."""
-    validated, tested = [], []
-    for split in splits(table, horizon_days, seed) if by is None else by:
-        for rows, unseen, found in (
-            (split.learn, split.validate, validated),
-            (split.learn | split.validate, split.test, tested),
-        ):
-            foretold = table.loc[unseen, ["customer_id", "origin", "outcome"]]
-            fitted = {name: fit(name, table[rows], columns, effort, seed) for name in candidates}
-            found.append(foretold.assign(**{name: m.predict(table[unseen]) for name, m in fitted.items()}))
-    validation = _compare(pd.concat(validated), candidates)
-    test = pd.concat(tested).sort_values(["origin", "customer_id"], kind="stable", ignore_index=True)
-    pick = _pick(validation)
-    return Evidence(test, validation, pick, fitted[ONE_COLUMN].columns[0], fitted[pick] if len(tested) == 1 else None)
+    """As `models.candidates.judge`, on `columns`."""
+    return judge_among(fit, table, columns, horizon_days, effort, seed, by, candidates)
 
 
 def random_split_auc(table: pd.DataFrame, columns: Sequence[str], seed: int) -> float:
@@ -111,128 +71,19 @@ def random_split_auc(table: pd.DataFrame, columns: Sequence[str], seed: int) -> 
     return auc(table.outcome[unseen].to_numpy(), foretold)
 
 
-def _compare(foretold: pd.DataFrame, candidates: Sequence[str]) -> pd.DataFrame:
-    outcome = foretold.outcome.to_numpy(dtype=float)
-    losses = {name: log_losses(outcome, foretold[name].to_numpy()) for name in candidates}
-    rows, best = [], BASE_RATE
-    for name in candidates:
-        gain = losses[best] - losses[name]
-        error = gain.std(ddof=1) / np.sqrt(len(gain))
-        rows.append(
-            {"candidate": name, "log_loss": losses[name].mean(), "rival": best, "gain": gain.mean(), "error": error}
-        )
-        if gain.mean() > error:
-            best = name
-    return pd.DataFrame(rows)
-
-
-def _pick(validation: pd.DataFrame) -> str:
-    better = validation[validation.gain > validation.error]
-    return better.candidate.iloc[-1] if len(better) else BASE_RATE
-
-
-def fit(name: str, table: pd.DataFrame, columns: Sequence[str], effort: str, seed: int) -> "Churn":
+def fit(name: str, table: pd.DataFrame, columns: Sequence[str], effort: str, seed: int) -> Churn:
     """One candidate on all rows of `table`; raises `models.folds.TooFewCases` for too few of a class."""
-    outcome, subjects = table.outcome.to_numpy(dtype=float), table.customer_id
-    if name == BASE_RATE:
-        columns, estimator = [], Constant(float(outcome.mean()))
-    elif name == ONE_COLUMN:
-        columns = (
-            ["recency_days"] if "recency_days" in columns else [_best_column(table[list(columns)], outcome, subjects)]
-        )
-        estimator = logistic.fit(table[columns], outcome, subjects=subjects, seed=seed)
-    elif name == LOGISTIC:
-        estimator = logistic.fit(table[list(columns)], outcome, subjects=subjects, seed=seed)
+    if name in NAIVE:
+        recency = ["recency_days"] if "recency_days" in columns else columns
+        return Churn(name, *fit_naive(name, table, recency, seed))
+    X, outcome, subjects = table[list(columns)], table.outcome.to_numpy(dtype=float), table.customer_id
+    if name == LOGISTIC:
+        estimator = logistic.fit(X, outcome, subjects=subjects, seed=seed)
     else:
-        X = table[list(columns)]
-        estimator = boosting.fit(X, outcome, subjects=subjects, effort=effort, seed=seed, threads=_threads(len(X)))
+        estimator = boosting.fit(X, outcome, subjects, effort=effort, seed=seed, threads=threads(len(X)))
     return Churn(name, estimator, tuple(columns))
-
-
-def _threads(rows: int) -> int:
-    """As many as OMP_NUM_THREADS allows, else all; the result is the same for any number.
-
-    One for few rows, which threads would take longer to share than to do.
-    """
-    return 1 if rows < FEW_ROWS else int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
-
-
-def _best_column(X: pd.DataFrame, outcome: np.ndarray, subjects: pd.Series) -> str:
-    """The column whose weight of evidence ranks the outcome best in the half of the customers it was not learnt from.
-
-    On the half it was learnt from, a category with a level for every other row would beat all.
-    """
-    encoder = Encoder.learn(X)
-    matrix, half = encoder.encode(X, UNSEEN), grouped_folds(outcome, subjects, 2, 0)
-    areas = []
-    for learn, rank in ((half == 0, half == 1), (half == 1, half == 0)):
-        weights = WeightOfEvidence.learn(matrix[learn], outcome[learn], encoder.is_category).transform(matrix[rank])
-        areas.append([auc(outcome[rank], column) for column in weights.T])
-    return X.columns[int(np.argmax(np.mean(areas, axis=0)))]
-
-
-@dataclass(frozen=True)
-class Constant:
-    """The base rate for everybody."""
-
-    rate: float
-
-    def predict(self, X: pd.DataFrame) -> np.ndarray:
-        """The rate, of shape (n,)."""
-        return np.full(len(X), self.rate)
-
-    def interval(self, X: pd.DataFrame, level: float) -> tuple[np.ndarray, np.ndarray]:
-        """The rate twice: it is not estimated customer by customer."""
-        return self.predict(X), self.predict(X)
-
-    def contributions(self, X: pd.DataFrame) -> pd.DataFrame:
-        """No column, so of shape (n, 0)."""
-        return pd.DataFrame(index=X.index)
-
-    def save(self, folder: Path) -> None:
-        """One number in JSON."""
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "constant.json").write_text(json.dumps({"rate": self.rate}))
-
-
-@dataclass(frozen=True)
-class Churn:
-    """A fitted candidate over named columns of a table; `about` is what scoring must know beside it.
-
-    about  features (hash), horizon_days, active_days, threshold, base_rate, dictionary (column to words), ...
-    """
-
-    name: str
-    estimator: object
-    columns: tuple[str, ...]
-    about: Mapping | None = None
-
-    def predict(self, table: pd.DataFrame) -> np.ndarray:
-        """Probability of churn in the horizon, of shape (n,)."""
-        return self.estimator.predict(table[list(self.columns)])
-
-    def interval(self, table: pd.DataFrame, level: float) -> tuple[np.ndarray, np.ndarray]:
-        """Low and high end of the probability, each (n,): how far other customers in training would move it."""
-        return self.estimator.interval(table[list(self.columns)], level)
-
-    def contributions(self, table: pd.DataFrame) -> pd.DataFrame:
-        """What each column adds to the log-odds, of shape (n, columns); exact for the uncalibrated model."""
-        return self.estimator.contributions(table[list(self.columns)])
-
-    def save(self, folder: Path) -> None:
-        """Numbers and native booster files below `folder`."""
-        self.estimator.save(folder / "estimator")
-        content = {"name": self.name, "columns": self.columns, "about": dict(self.about or {})}
-        (folder / "churn.json").write_text(json.dumps(content, indent=1, sort_keys=True))
 
 
 def load(folder: Path) -> Churn:
     """A saved `Churn`; parses numbers and native booster files, executes nothing of the folder's."""
-    content = json.loads((folder / "churn.json").read_text())
-    kinds = {BASE_RATE: _load_constant, ONE_COLUMN: logistic.load, LOGISTIC: logistic.load, BOOSTED: boosting.load}
-    estimator = kinds[content["name"]](folder / "estimator")
-    return Churn(content["name"], estimator, tuple(content["columns"]), content["about"])
-
-
-def _load_constant(folder: Path) -> Constant:
-    return Constant(json.loads((folder / "constant.json").read_text())["rate"])
+    return Churn.load(folder)

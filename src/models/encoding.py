@@ -16,6 +16,8 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
+UNSEEN = -1.0  # asked for, the code of a level that was not learned
+
 
 class MissingColumns(ValueError):
     """The frame lacks columns that the model was fitted on."""
@@ -56,19 +58,19 @@ class Encoder:
         """Which columns hold codes, of shape (columns,)."""
         return np.array([bool(self.levels.get(name)) for name in self.columns])
 
-    def encode(self, X: pd.DataFrame, unseen: float = np.nan) -> np.ndarray:
-        """The matrix, float32, of shape (rows, columns); `unseen` stands for a level that was not learned.
+    def encode(self, X: pd.DataFrame, unseen: float = np.nan, dtype: type[np.floating] = np.float32) -> np.ndarray:
+        """The matrix of `dtype`, of shape (rows, columns); `unseen` stands for a level that was not learned.
 
         Columns are found by name; others in the frame are left aside. Raises `MissingColumns` naming all that are
         not there, and `UnusableColumns` for a text where a number was learned or for an infinite number.
         """
         self._require(X)
-        matrix = np.empty((len(X), len(self.columns)), dtype=np.float32, order="F")
+        matrix = np.empty((len(X), len(self.columns)), dtype=dtype, order="F")
         for position, name in enumerate(self.columns):
             if name in self.levels:
                 matrix[:, position] = self._codes(X[name], unseen)
             else:
-                matrix[:, position] = _numbers(X[name])
+                matrix[:, position] = _numbers(X[name], dtype)
         return matrix
 
     def unseen(self, X: pd.DataFrame) -> dict[str, int]:
@@ -98,7 +100,7 @@ class Encoder:
         codes, texts = _levels(values)
         known = pd.Index(self.levels[str(values.name)], dtype=object).get_indexer(pd.Index(texts, dtype=object))
         found = np.concatenate([np.where(known < 0, unseen, known), [np.nan]])  # -1 is missing: the last
-        return found[codes].astype(np.float32)
+        return found[codes]
 
 
 def _is_number(values: pd.Series) -> bool:
@@ -123,7 +125,7 @@ def _occurring(values: pd.Series) -> tuple[str, ...]:
     return tuple(sorted({texts[code] for code in np.unique(codes) if code >= 0}))
 
 
-def _numbers(values: pd.Series) -> np.ndarray:
+def _numbers(values: pd.Series, dtype: type[np.floating]) -> np.ndarray:
     if not _is_number(values):
         raise UnusableColumns(
             f"{values.name} was fitted as a number, but is {values.dtype} now, first {values.iloc[0]!r}. "
@@ -131,14 +133,15 @@ def _numbers(values: pd.Series) -> np.ndarray:
         )
     numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
     with np.errstate(over="ignore"):
-        small = numbers.astype(np.float32)
-    infinite = np.flatnonzero(np.isinf(small))
+        numbers = numbers.astype(dtype, copy=False)
+    infinite = np.flatnonzero(np.isinf(numbers))
     if len(infinite):
         raise UnusableColumns(
-            f"{values.name} must be finite (below 3.4e38), but is not in {len(infinite):,} of {len(values):,} rows, "
-            f"first in row {values.index[infinite[0]]}. Leave the value missing where a ratio has no meaning."
+            f"{values.name} must be finite (below {np.finfo(dtype).max:.1e}), but is not in {len(infinite):,} of "
+            f"{len(values):,} rows, first in row {values.index[infinite[0]]}. Leave the value missing where a ratio "
+            f"has no meaning."
         )
-    return small
+    return numbers
 
 
 def _listed(names: list[str], most: int = 8) -> str:

@@ -5,9 +5,12 @@ Errors  TooFewCases; ValueError for an outcome that is not 0 or 1
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+
+from models.encoding import UNSEEN, Encoder
 
 
 class TooFewCases(ValueError):
@@ -54,3 +57,43 @@ def settled_order(matrix: np.ndarray, y: np.ndarray, subjects: Sequence | None) 
     values = pd.util.hash_pandas_object(pd.DataFrame(matrix), index=False).to_numpy()
     keys = (y, values) if subjects is None else (y, values, pd.factorize(pd.Series(subjects), sort=True)[0])
     return np.lexsort(keys)
+
+
+@dataclass(frozen=True, eq=False)
+class Settled:
+    """Rows as an estimator learns from them: encoded, in settled order, each in one of the folds.
+
+    order  the positions, in the frame, of the rows of `matrix`, `outcome` and `fold`
+    """
+
+    encoder: Encoder
+    matrix: np.ndarray
+    outcome: np.ndarray
+    fold: np.ndarray
+    order: np.ndarray
+
+    def as_given(self, values: np.ndarray) -> np.ndarray:
+        """`values` (n,) in settled order, put back into the frame's."""
+        given = np.empty_like(values)
+        given[self.order] = values
+        return given
+
+
+def settled(
+    X: pd.DataFrame,
+    y: Sequence,
+    subjects: Sequence | None,
+    folds: int,
+    seed: int,
+    dtype: type[np.floating] = np.float32,
+) -> Settled:
+    """The rows of `X` (subjects None: one a row), so that the order they came in changes nothing that is learnt.
+
+    Raises `TooFewCases`, `models.encoding.UnusableColumns`, and `ValueError` for an outcome that is not 0 or 1.
+    """
+    y = checked_outcome(y, len(X))
+    encoder = Encoder.learn(X)
+    given = encoder.encode(X, UNSEEN, dtype)
+    order = settled_order(given, y, subjects)
+    groups = np.arange(len(y)) if subjects is None else np.asarray(subjects)[order]
+    return Settled(encoder, given[order], y[order], grouped_folds(y[order], groups, folds, seed), order)

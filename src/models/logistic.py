@@ -21,11 +21,10 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from models.design import Design
-from models.encoding import Encoder
-from models.folds import checked_outcome, grouped_folds, settled_order
+from models.encoding import UNSEEN, Encoder
+from models.folds import settled
 from models.interval import jackknife
 from models.recalibration import log_losses
-from models.woe import UNSEEN
 
 FOLDS = 5
 STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # 1 / penalty, as scikit-learn's C
@@ -143,20 +142,12 @@ class Logistic:
 
 def fit(X: pd.DataFrame, y: np.ndarray, subjects: Sequence | None = None, *, seed: int = 0) -> Logistic:
     """Learn from rows `X`, outcomes `y` of 0 and 1, and the `subjects` whom the rows are about (None: one a row)."""
-    y = checked_outcome(y, len(X))
-    encoder = Encoder.learn(X)
-    given = encoder.encode(X, UNSEEN)
-    order = settled_order(given, y, subjects)
-    matrix, outcome = given[order], y[order]
-    groups = np.arange(len(y)) if subjects is None else np.asarray(subjects)[order]
-    fold = grouped_folds(outcome, groups, FOLDS, seed)
-    without, eta, strength = bags(matrix, outcome, encoder.is_category, fold)
+    rows = settled(X, y, subjects, FOLDS, seed)
+    without, eta, strength = bags(rows.matrix, rows.outcome, rows.encoder.is_category, rows.fold)
     with threadpool_limits(1):
         design, means = without[0].design, np.asarray(without[0].means)
-        whole = _line(design, means, _path(design.transform(matrix) - means, outcome, [strength])[0])
-    out_of_fold = np.empty(len(y))
-    out_of_fold[order] = eta
-    return Logistic(encoder, whole, without, strength, out_of_fold)
+        whole = _line(design, means, _path(design.transform(rows.matrix) - means, rows.outcome, [strength])[0])
+    return Logistic(rows.encoder, whole, without, strength, rows.as_given(eta))
 
 
 def load(folder: Path) -> Logistic:

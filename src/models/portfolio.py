@@ -35,6 +35,7 @@ _DEEP = {
     "colsample_bytree": 0.7,
 }
 HOUSE = Recipe("house", _HOUSE)
+ADDITIVE = Recipe("additive", {**_HOUSE, "max_depth": 2})  # pairs of columns at most: each can be drawn
 RECIPES = (
     HOUSE,
     Recipe("shallow", {**_HOUSE, "learning_rate": 0.1, "max_depth": 2}),

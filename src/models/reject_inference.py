@@ -36,9 +36,8 @@ from threadpoolctl import threadpool_limits
 
 from models import logistic, selection
 from models.design import Design
-from models.encoding import Encoder
+from models.encoding import UNSEEN, Encoder
 from models.folds import TooFewCases, checked_outcome, settled_order
-from models.woe import UNSEEN
 
 ACCEPT_ONLY, REWEIGHTING, PARCELLING, FUZZY = "accept only", "reweighting", "parcelling", "fuzzy"
 BIVARIATE, BIVARIATE_LOW, BIVARIATE_HIGH = "bivariate", "bivariate, rho low", "bivariate, rho high"

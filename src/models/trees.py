@@ -58,10 +58,14 @@ def unseen_is_missing(matrix: np.ndarray, is_category: np.ndarray) -> np.ndarray
 
 
 class Folds:
-    """The rows cut for training once, since every recipe trains on the same."""
+    """The rows cut for training once, since every recipe trains on the same.
+
+    directions  of each column: 1 where the outcome may only become likelier as it rises, -1 less likely, 0 either
+    """
 
     def __init__(self, matrix: np.ndarray, y: np.ndarray, is_category: np.ndarray, fold: np.ndarray, threads: int):
         self.y, self.fold, self.threads = y, fold, threads
+        self.directions = np.zeros(matrix.shape[1], dtype=int)
         self._matrix = unseen_is_missing(matrix, is_category)
         self._kinds = np.where(is_category, "c", "q").tolist()
         self._pairs: dict[int, list[tuple[xgb.DMatrix, xgb.DMatrix]]] = {}
@@ -112,8 +116,12 @@ class Folds:
             # the generator is shared by all boosters of a process: seeded anew each round, none disturbs another
             "seed_per_iteration": True,
             **recipe.parameters,
+            **self._constraints(),
         }
         return xgb.Booster(settings, list(cache))
+
+    def _constraints(self) -> dict[str, str]:
+        return {"monotone_constraints": f"({','.join(map(str, self.directions))})"} if self.directions.any() else {}
 
     def _loss(self, boosters: list[xgb.Booster], pairs: list, i: int) -> float:
         left_out = [out for _, out in pairs]

@@ -22,12 +22,11 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from evaluation.arm_values import arm_values, checked_arms
-from models.encoding import Encoder
+from models.encoding import UNSEEN, Encoder
 from models.folds import TooFewCases, checked_outcome, grouped_folds, settled_order
 from models.line_means import Line, Lines
 from models.tree_means import Tree, Trees
 from models.uplift_learners import CLASS, LEARNERS, SECOND_STAGE, Learnt, Means, Term, Trial, learn
-from models.woe import UNSEEN
 
 LINEAR, BOOSTED = Lines.name, Trees.name
 BASES = (LINEAR, BOOSTED)  # simplest first
