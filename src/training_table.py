@@ -1,6 +1,7 @@
 """The training table: what was known at past origins beside what followed, and the guard against leaks."""
 
 from collections.abc import Collection, Mapping
+from datetime import date
 
 import pandas as pd
 from ibis.expr.types import Table
@@ -11,6 +12,7 @@ from contracts.errors import Refused
 from contracts.study import Study
 from contracts.subjects import keys_of
 from evaluation.ranking import auc
+from features.applications import LOAN, applicants, forms
 from features.subjects import population, subjects
 
 FEWEST = 20
@@ -151,3 +153,73 @@ def refuse_leaks(table: pd.DataFrame, bound: float, allowed: Collection[str]) ->
             f"instead of its attributes or, if it was known at the origin, allow it with "
             f"-p allowed_columns={','.join(suspects.index)}."
         )
+
+
+def applications_table(
+    tables: Mapping[str, Table],
+    attributes: Mapping[str, str],
+    study: Study,
+    hidden: Collection[str],
+    past_due: int,
+    indeterminate: int,
+) -> Table:
+    """One row for each answered application of the study's training and test days, accepted or not.
+
+    Keys, the form and the applicant's history without the `hidden` columns, `accepted` and, of those accepted,
+    `most_days_late` and `outcome` as `outcomes.repaid` has them. Raises `Refused` for days that hold no application.
+    """
+    spine = answered(tables["applications"], *_training_and_test_days(study), study.as_of)
+    repaid = outcomes.repaid(spine.filter(spine.accepted).drop("accepted"), tables["instalments"], study, past_due,
+                             indeterminate)  # fmt: skip
+    made = forms(spine.drop("accepted"), tables, attributes, hidden)
+    found = made.join(spine, list(LOAN)).left_join(repaid, list(LOAN))
+    return found.select(*made.columns, "accepted", "most_days_late", "outcome")
+
+
+def answered(applications: Table, first: date, last: date, as_of: date) -> Table:
+    """The spine of the applications of those days that had their answer by `as_of`, with `accepted`."""
+    asked = applicants(applications, first, last, as_of)
+    told = applications.filter(applications.accepted.notnull()).select("application_id", "accepted")
+    return asked.join(told, "application_id").select(*LOAN, "accepted").cache()
+
+
+def lent(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `applications_table` that a model may learn from: accepted, taken up, and either good or bad.
+
+    Raises `Refused` when fewer than 20 are bad, or fewer than 20 good.
+    """
+    rows = table[(table.accepted == 1) & table.outcome.notna()].drop(columns=["accepted", "most_days_late"])
+    for what, count in (("bad", (rows.outcome == 1).sum()), ("good", (rows.outcome == 0).sum())):
+        if count < FEWEST:
+            raise Refused(
+                f"At least {FEWEST} loans must have gone {what}, but {count} of {len(rows):,} have whose horizon is "
+                f"over. Take more origins, longer spacing, another horizon, or a longer history of applications."
+            )
+    return rows.astype({"outcome": "int8"}).reset_index(drop=True)
+
+
+def refused(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `applications_table` that were not accepted: nobody knows how they would have ended."""
+    return table[table.accepted == 0].drop(columns=["accepted", "most_days_late", "outcome"]).reset_index(drop=True)
+
+
+def in_cohorts(table: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """The rows of a table of applications that are learnt from or tested on, each with its cohort's last day as origin.
+
+    Applications come on any day; models are judged on cohorts of `spacing_days`: the test's, and those before the
+    embargo. Applications in between are left out, since their outcomes were not known when the test began. A flat
+    source, which has one origin, stays as it is.
+    """
+    if "application_id" not in table:
+        return table
+    origin = pd.to_datetime(table.origin)
+    last = pd.Timestamp(study.training_days[1])
+    back = (last - origin).dt.days // study.spacing_days * study.spacing_days
+    test = origin >= pd.Timestamp(study.test_days[0])
+    cohort = (last - pd.to_timedelta(back, "D")).where(~test, pd.Timestamp(study.test_origin)).dt.date
+    kept = table.assign(origin=cohort)[test | (origin <= last)]
+    return kept.sort_values(keys_of(kept.columns), kind="stable", ignore_index=True)
+
+
+def _training_and_test_days(study: Study) -> tuple[date, date]:
+    return study.training_days[0], study.test_days[1]

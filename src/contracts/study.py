@@ -59,6 +59,22 @@ class Study:
         """The training origins and the test's: what the registered model is fitted on once the evidence is in."""
         return (*self.training_origins, self.test_origin)
 
+    @property
+    def test_days(self) -> tuple[date, date]:
+        """First and last origin to test on of subjects that come on days of their own, such as applications.
+
+        These are the `spacing_days` that end with the test origin.
+        """
+        return self.test_origin - timedelta(days=self.spacing_days - 1), self.test_origin
+
+    @property
+    def training_days(self) -> tuple[date, date]:
+        """First and last origin to learn from of such subjects: `origins` times `spacing_days`, all of whose outcomes
+        were known when the test began.
+        """
+        last = self.test_days[0] - self.horizon
+        return last - timedelta(days=self.origins * self.spacing_days - 1), last
+
     def seen_from(self, first_day: date, window_days: int) -> "Study":
         """The study with only those origins that have `window_days` of history after `first_day`.
 

@@ -36,6 +36,12 @@ def column_hashes(
     return {column.name: digests.of_column(made, column.name) for made, columns in blocks for column in columns}
 
 
+def hashes_of(made: Table, keys: Iterable[str]) -> dict[str, str]:
+    """The sha256 of each column of an expression that stands for its data (`ibis.table`), but of its keys."""
+    digests, keys = _Digests(), set(keys)
+    return {name: digests.of_column(made, name) for name in made.columns if name not in keys}
+
+
 def features_sql(tables: Mapping[str, Table], attributes: Mapping[str, str], contract_end: str | None = None) -> str:
     """The SQL that all columns compile to, for any spine, wherever the data are."""
     spine, named, told = _unbound(tables, attributes, contract_end)

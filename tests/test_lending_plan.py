@@ -1,0 +1,68 @@
+"""Whom to lend to and how much: counted by hand, and by laws."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from decisions.lending import APPROVE, REFUSE, Rules, book, cut_off, loan_plan
+from decisions.limits import BUDGET, CAP, LARGEST, NOTHING
+from evaluation.grades import MasterScale
+from evaluation.lending import Terms, exposure_cents, loan_profit
+
+SCALE = MasterScale((0.05, 0.2), (0.02, 0.1, 0.4))
+TERMS = Terms(0.1, 0.5, 1.0, 0)
+RULES = Rules((0.5, 1.0, 1.5), 1.5, 0.5, 1.0)
+
+
+def scores(*p):
+    return pd.DataFrame({"customer_id": range(1, len(p) + 1), "application_id": np.arange(len(p)) + 10, "score": p})
+
+
+def test_a_plan_counted_by_hand():
+    """A break-even of .1 / .6 = 1 in 6: the first gets all, the second what its grade may have, the third nothing."""
+    plan, found = loan_plan(scores(0.01, 0.1, 0.3), [100_000, 100_000, 100_000], SCALE, TERMS, RULES)
+    rows = plan.set_index("application_id")
+    assert rows.grade.tolist() == ["A", "B", "C"]
+    assert rows.action.tolist() == [APPROVE, APPROVE, REFUSE]
+    assert rows.limit_cents.tolist() == [150_000, 100_000, 0]
+    assert rows.binding.tolist() == [LARGEST, CAP, NOTHING]
+    assert rows.expected_profit_cents.tolist() == [14_850 - 750, 9_000 - 5_000, 0]
+    assert rows.expected_loss_cents.tolist() == [750, 5_000, 0]
+    assert found.shadow_price == 0
+
+
+def test_a_scarce_budget_goes_to_those_who_return_most_and_says_so():
+    """A per cent of all that is asked for, 3,000 cents of loss: the second's 5,000 no longer fit, half of it does."""
+    plan, found = loan_plan(scores(0.01, 0.1, 0.3), [100_000] * 3, SCALE, TERMS, RULES._replace(loss_share=0.011))
+    rows = plan.set_index("application_id")
+    assert rows.limit_cents.tolist() == [150_000, 50_000, 0]
+    assert rows.binding.tolist() == [LARGEST, BUDGET, NOTHING]
+    assert found.loss <= 3_300
+    assert found.shadow_price > 0
+
+
+def test_the_plan_is_in_order_of_profit_and_ties_of_ids():
+    plan, _ = loan_plan(scores(0.1, 0.01, 0.01), [100_000] * 3, SCALE, TERMS, RULES)
+    assert plan.application_id.tolist() == [11, 12, 10]
+
+
+def test_a_flat_source_has_no_application_beside_its_subject():
+    plan, _ = loan_plan(scores(0.01).drop(columns="application_id"), [100_000], SCALE, TERMS, RULES)
+    assert plan.columns.tolist()[:2] == ["customer_id", "score"]
+
+
+def test_caps_fall_from_grade_to_grade_and_hold():
+    assert RULES.caps(SCALE).tolist() == [1.5, 1.0, 0.5]
+    menu = book([0.01, 0.1, 0.3], [100_000] * 3, SCALE, TERMS, RULES)
+    assert menu.allowed.sum(axis=1).tolist() == [3, 2, 1]
+
+
+def test_no_other_cut_off_brings_more():
+    draw = np.random.default_rng(2)
+    p, asked = draw.beta(1, 8, 400), draw.lognormal(12, 0.5, 400)
+    p[:40] = 0.15
+    terms = TERMS._replace(cost=300)
+    at = cut_off(p, asked, terms)
+    gained = loan_profit(p, exposure_cents(asked, asked, terms), terms)
+    assert gained[p <= at].sum() == pytest.approx(max(gained[p <= other].sum() for other in p))
+    assert cut_off([0.9, 0.8], [100, 100], terms) == 0.0
