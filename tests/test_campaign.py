@@ -32,7 +32,7 @@ def campaign(seed, n=2_000, lift=(0.0, 10.0, 25.0), shares=SHARES):
 def test_effects_by_hand():
     """Means of 10, 14 and 20: 4 for the mail, 10 for the voucher, 7 for paper on average."""
     outcome, arm = [8, 12, 13, 15, 19, 21], [0, 0, 1, 1, 2, 2]
-    table = effects(adjusted_values(outcome, arm, 1 / 3), CONTRASTS, {}).set_index("contrast")
+    table = effects({"spent": adjusted_values(outcome, arm, 1 / 3)}, CONTRASTS, {}).set_index("contrast")
     assert table.effect.to_dict() == pytest.approx({"mail": 4, "voucher": 10, "paper": 7})
     assert table.control.tolist() == pytest.approx([10] * 3) and table.rows.tolist() == [6] * 3
     # residuals -2, 2, -1, 1 over a propensity of a third: scores less their mean are 6, -6, -3, 3, 0, 0
@@ -47,7 +47,7 @@ def test_adjustment_takes_out_noise_and_no_truth():
     for seed in range(200):
         outcome, arm, propensity, before = campaign(seed, 1_000)
         for found, columns in ((plain, None), (adjusted, before)):
-            table = effects(adjusted_values(outcome, arm, propensity, columns), {"voucher": [2]}, {})
+            table = effects({"spent": adjusted_values(outcome, arm, propensity, columns)}, {"voucher": [2]}, {})
             found.append(table.effect[0])
         covered += table.low[0] <= 25 <= table.high[0]
         kept.append(variance_kept(outcome, arm, propensity, before)[1])
@@ -70,7 +70,7 @@ def test_with_a_wrong_model_and_unequal_chances_the_effect_is_still_right():
         outcome, arm, propensity, before = campaign(seed, shares=chances)
         outcome = outcome + before.spent.to_numpy() ** 2 / 100
         values = adjusted_values(outcome, arm, propensity, before)
-        off.append(effects(values, {"mail": [1]}, {}).effect[0] - 10)
+        off.append(effects({"spent": values}, {"mail": [1]}, {}).effect[0] - 10)
         counted.append(outcome[arm == 1].mean() - outcome[arm == 0].mean() - 10)
     assert abs(np.mean(off)) < 4 * np.std(off) / np.sqrt(200)
     assert np.mean(counted) > 50
@@ -80,7 +80,11 @@ def test_a_segment_has_the_effect_on_its_own_customers():
     outcome, arm, propensity, before = campaign(3, 40_000)
     old = before.age.to_numpy() > 40
     outcome = outcome + np.where(old & (arm == 2), 30, 0)
-    table = effects(adjusted_values(outcome, arm, propensity, before), CONTRASTS, {"old": old, "young": ~old})
+    table = effects(
+        {"spent": adjusted_values(outcome, arm, propensity, before)},
+        CONTRASTS,
+        {"everybody": old | ~old, "old": old, "young": ~old},
+    )
     found = table.set_index(["segment", "contrast"])
     assert table.segment.unique().tolist() == ["everybody", "old", "young"]
     for segment, effect in (("everybody", 25 + 30 * old.mean()), ("old", 55), ("young", 25)):
@@ -94,25 +98,25 @@ def test_a_segment_has_the_effect_on_its_own_customers():
 def test_contacts_of_one_customer_are_one_witness():
     outcome, arm, propensity, before = campaign(4)
     ids = np.arange(len(arm))
-    once = effects(adjusted_values(outcome, arm, propensity, before), CONTRASTS, {}, ids)
+    once = effects({"spent": adjusted_values(outcome, arm, propensity, before)}, CONTRASTS, {}, ids)
     again = [np.repeat(of, 3) for of in (outcome, arm, propensity, ids)]
     values = adjusted_values(*again[:3], before.loc[before.index.repeat(3)])
     pd.testing.assert_frame_equal(
-        effects(values, CONTRASTS, {}, again[3])[["effect", "low", "high"]], once[["effect", "low", "high"]]
+        effects({"spent": values}, CONTRASTS, {}, again[3])[["effect", "low", "high"]], once[["effect", "low", "high"]]
     )
 
 
 def test_without_any_effect_few_campaigns_show_one():
-    """Twelve comparisons each, corrected: at a false alarm of 0.05 at most 20 of 200 campaigns."""
+    """Nine comparisons each, corrected: at a false alarm of 0.05 at most 20 of 200 campaigns."""
     alarms = uncorrected = 0
     for seed in range(200):
         outcome, arm, propensity, before = campaign(seed, 500, lift=(0, 0, 0))
         thirds = {f"third {k}": (before.age.rank(pct=True) * 3 // 1 == k).to_numpy() for k in range(3)}
-        table = effects(adjusted_values(outcome, arm, propensity, before), CONTRASTS, thirds)
+        table = effects({"spent": adjusted_values(outcome, arm, propensity, before)}, CONTRASTS, thirds)
         alarms += len(changed_something(table, 0.05)) > 0
         uncorrected += (table.p_value < 0.05).any()
     assert alarms <= 20 < 30 < uncorrected
-    assert len(changed_something(effects(adjusted_values(*campaign(1)), CONTRASTS, {}), 0.01)) == 3
+    assert len(changed_something(effects({"spent": adjusted_values(*campaign(1))}, CONTRASTS, {}), 0.01)) == 3
 
 
 # --- is it an experiment at all? ---

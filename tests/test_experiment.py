@@ -2,6 +2,7 @@
 
 from datetime import date
 
+import homes
 import ibis
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 from contracts.errors import Refused
 from contracts.experiment import refuse_uncontrolled
 from outcomes import after_contacts
+from pipelines.parameters import complete
+from pipelines.run_notebook import run_notebook
 
 AS_OF, MORNING = date(2024, 7, 1), "2024-06-03 09:00"
 
@@ -95,3 +98,12 @@ def test_without_a_control_group_or_propensities_no_effect_is_told(contacts, sai
     with pytest.raises(Refused) as refused:
         refuse_uncontrolled(contacts, "shop")
     assert said in str(refused.value) and str(refused.value).startswith("shop: ")
+
+
+@pytest.mark.slow
+def test_the_notebook_refuses_campaigns_that_were_targeted(tmp_path):
+    """The Complete Journey's households were chosen; nobody was drawn into a control group."""
+    notebook = homes.HOUSE / "notebooks" / "24_campaign_effect.ipynb"
+    asked = complete(notebook, {"source": "complete_journey", "as_of": "2018-01-02"})
+    with pytest.raises(Refused, match="none of 6,[0-9]+ contacts has the arm `control`"):
+        run_notebook(notebook, tmp_path / "executed.ipynb", asked, lambda _: None)

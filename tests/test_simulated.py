@@ -45,7 +45,9 @@ def test_what_commands_say_bears_the_word(made):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "asked"), [("05_world", {"twins": 2_000}), ("10_customers", {})])
+@pytest.mark.parametrize(
+    ("name", "asked"), [("05_world", {"twins": 2_000}), ("10_customers", {}), ("24_campaign_effect", {})]
+)
 def test_the_other_notebooks_run_on_the_world_too(made, tmp_path, monkeypatch, name, asked):
     """`20_churn` is what `made` has run."""
     monkeypatch.setenv("CRM_HOME", str(made[0]))

@@ -55,27 +55,31 @@ def adjusted_values(outcome, arm, propensity, before=None) -> np.ndarray:
 
 
 def effects(
-    values: np.ndarray, contrasts: Mapping[str, Sequence[int]], segments: Mapping[str, np.ndarray], subjects=None
+    values: Mapping[str, np.ndarray],
+    contrasts: Mapping[str, Sequence[int]],
+    segments: Mapping[str, np.ndarray],
+    subjects=None,
 ) -> pd.DataFrame:
-    """One row a contrast and segment: the effect per head on the segment's customers, with interval and p-values.
+    """One row an outcome, segment and contrast: the effect per head on the segment's customers.
 
-    values     scores of each row under each arm (n, k), the control first
+    values     name of an outcome to the scores of each row under each arm (n, k), the control first
     contrasts  name to arms: the effect of one arm, or the mean of several, such as those of a channel
-    segments   name to which rows belong to it, booleans (n,); `everybody` is added in front
+    segments   name to which rows belong to it, booleans (n,); {} asks about everybody
     subjects   id of the customer of each row: several contacts of one are one witness
 
-    Columns: contrast, segment, rows, control (mean score without contact), effect, low, high, p_value, and p_holm,
-    which is corrected for the number of rows of this table.
+    Columns: outcome, segment, contrast, rows, control (mean score without contact), effect, low, high, p_value, and
+    p_holm, which is corrected for the number of rows of this table: what is asked together belongs into one.
     """
-    codes = subject_codes(subjects, len(values))
     found = []
-    for segment, inside in {EVERYBODY: np.ones(len(values), bool), **segments}.items():
-        who = np.unique(codes[inside], return_inverse=True)[1]
-        without = values[inside, 0]
-        for name, arms in contrasts.items():
-            gain = policy_gain(without, values[inside][:, list(arms)].mean(axis=1), who)
-            found.append((name, segment, int(inside.sum()), without.mean(), *gain))
-    names = ["contrast", "segment", "rows", "control", "effect", "low", "high", "p_value"]
+    for outcome, of in values.items():
+        codes = subject_codes(subjects, len(of))
+        for segment, inside in (segments or {EVERYBODY: np.ones(len(of), bool)}).items():
+            who = np.unique(codes[inside], return_inverse=True)[1]
+            without = of[inside, 0]
+            for name, arms in contrasts.items():
+                gain = policy_gain(without, of[inside][:, list(arms)].mean(axis=1), who)
+                found.append((outcome, segment, name, int(inside.sum()), without.mean(), *gain))
+    names = ["outcome", "segment", "contrast", "rows", "control", "effect", "low", "high", "p_value"]
     table = pd.DataFrame(found, columns=names)
     return table.assign(p_holm=holm(table.p_value) if len(table) else [])
 
