@@ -12,7 +12,7 @@ from scipy.integrate import quad
 from scipy.special import hyp2f1
 from scipy.stats import beta as beta_distribution
 
-from models import bg_bb, bg_nbd, gamma_gamma, pareto_nbd
+from models import bg_bb, bg_nbd, gamma_gamma, nbd, pareto_nbd
 from models.likelihood import Degenerate, cells_of
 from models.quadrature import beta_nodes
 
@@ -90,10 +90,11 @@ def test_gradients_are_exact(rows, parameters, first):
     cells, at = cells_of(*zip(*rows, strict=True)), np.array(parameters)
     bg = lambda values: bg_nbd.log_likelihood(values, cells, first)  # noqa: E731
     pareto = lambda values: pareto_nbd.log_likelihood(values, cells)  # noqa: E731
-    for likelihood in (bg, pareto):
-        level, slope = likelihood(at)
+    always = lambda values: nbd.log_likelihood(values, cells)  # noqa: E731
+    for likelihood, point in ((bg, at), (pareto, at), (always, at[:2])):
+        level, slope = likelihood(point)
         scale = 1 + abs(level)
-        assert slope * at == pytest.approx(numeric(likelihood, at) * at, abs=1e-5 * scale, rel=1e-4)
+        assert slope * point == pytest.approx(numeric(likelihood, point) * point, abs=1e-5 * scale, rel=1e-4)
 
 
 @settings(max_examples=60, deadline=None)
@@ -187,6 +188,18 @@ def test_a_history_that_cannot_be_is_refused_with_the_first():
         gamma_gamma.GammaGamma(2, 0.9, 10).expected([0], [0])
     with pytest.raises(Degenerate, match="first 0: x 3, t_x 2, n 5"):
         bg_bb.fit([3], [2], [5], [1])
+
+
+def test_nbd_is_the_negative_binomial_distribution():
+    """At equal T the counts are negative binomial: mean r T / alpha, and P(0) = (alpha / (alpha + T))^r."""
+    draw = np.random.default_rng(5)
+    x = draw.poisson(draw.gamma(0.8, 1 / 20, 20_000) * 50).astype(float)
+    last = np.where(x > 0, 50.0, 0.0)
+    model, found = nbd.fit(x, last, np.full(x.size, 50.0))
+    assert abs(model.r - 0.8) < 3 * found.errors["r"] and abs(model.alpha - 20) < 3 * found.errors["alpha"]
+    assert (model.alpha / (model.alpha + 50)) ** model.r == pytest.approx((x == 0).mean(), abs=0.01)
+    assert model.expected(50, x, last, np.full(x.size, 50.0)).mean() == pytest.approx(x.mean(), rel=1e-3)
+    assert model.p_alive([0], [0], [5000])[0] == 1
 
 
 def test_errors_are_those_of_repeated_samples():

@@ -71,8 +71,18 @@ class BgNbd:
 
 def log_likelihood(parameters: np.ndarray, cells: Cells, first: bool) -> tuple[float, np.ndarray]:
     """The sum over customers and its gradient by (r, alpha, a, b)."""
+    level, slope = of_cells(parameters, cells, first)
+    return float(cells.n @ level), np.array([cells.n @ part for part in slope])
+
+
+def of_cells(parameters, cells: Cells, first: bool) -> tuple[np.ndarray, list[np.ndarray]]:
+    """The log-likelihood (k,) of a customer of each cell, and its derivatives, four of (k,).
+
+    Parameters may be numbers, or alpha and a of shape (k,), one for each cell.
+    """
     r, alpha, a, b = parameters
-    x, at = np.unique(cells.x, return_inverse=True)
+    # special functions are taken once for each x where the parameters are the same for all
+    x, at = np.unique(cells.x, return_inverse=True) if np.ndim(a) == 0 else (cells.x, slice(None))
     m = x + first
     counted = gammaln(r + x) - gammaln(r) + gammaln(a + b) + gammaln(b + m) - gammaln(b) - gammaln(a + b + m)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -93,7 +103,7 @@ def log_likelihood(parameters: np.ndarray, cells: Cells, first: bool) -> tuple[f
         by_a[at] + share / a,
         by_b[at] - lost,
     ]
-    return float(cells.n @ level), np.array([cells.n @ part for part in slope])
+    return level, slope
 
 
 def fit(x, t_x, T, first: bool = False) -> tuple[BgNbd, Fit]:

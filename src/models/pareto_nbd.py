@@ -38,10 +38,7 @@ class ParetoNbd:
     def p_alive(self, x, t_x, T) -> np.ndarray:
         """The probability that a customer has not dropped out at T."""
         cells = cells_of(x, t_x, T)
-        gone = np.concatenate(
-            [_gone(np.array([self.r, self.alpha, self.s, self.beta]), part)[0] for part in _parts(cells)]
-        )
-        return expit(-gone)[cells.of]
+        return expit(-_gone_in_parts((self.r, self.alpha, self.s, self.beta), cells)[0])[cells.of]
 
     def expected(self, time: float, x, t_x, T) -> np.ndarray:
         """Purchases expected in the `time` after T, of customers with these histories [1, eq. 41 of the note]."""
@@ -61,27 +58,29 @@ class ParetoNbd:
 
 def log_likelihood(parameters: np.ndarray, cells: Cells) -> tuple[float, np.ndarray]:
     """The sum over customers and its gradient by (r, alpha, s, beta)."""
+    level, slope = of_cells(parameters, cells)
+    return float(cells.n @ level), np.array([cells.n @ part for part in slope])
+
+
+def of_cells(parameters, cells: Cells) -> tuple[np.ndarray, list[np.ndarray]]:
+    """The log-likelihood (k,) of a customer of each cell, and its derivatives, four of (k,).
+
+    Parameters may be numbers, or alpha and beta of shape (k,), one for each cell.
+    """
     r, alpha, s, beta = parameters
     x, at = np.unique(cells.x, return_inverse=True)
     counted, by_count = (gammaln(r + x) - gammaln(r))[at], (digamma(r + x) - digamma(r))[at]
-    total, slope = 0.0, np.zeros(4)
-    start = 0
-    for part in _parts(cells):
-        here = slice(start, start + part.x.size)
-        start = here.stop
-        gone, moved = _gone(parameters, part)
-        share, power = expit(gone), r + part.x
-        log_a, log_b = np.log(alpha + part.T), np.log(beta + part.T)
-        level = counted[here] + r * np.log(alpha) + s * np.log(beta) - power * log_a - s * log_b + np.logaddexp(0, gone)
-        parts = [
-            by_count[here] + np.log(alpha) - log_a + share * moved[0],
-            r / alpha - power / (alpha + part.T) + share * moved[1],
-            np.log(beta) - log_b + share * moved[2],
-            s / beta - s / (beta + part.T) + share * moved[3],
-        ]
-        total += float(part.n @ level)
-        slope += [part.n @ by for by in parts]
-    return total, slope
+    gone, moved = _gone_in_parts(parameters, cells)
+    share, power = expit(gone), r + cells.x
+    log_a, log_b = np.log(alpha + cells.T), np.log(beta + cells.T)
+    level = counted + r * np.log(alpha) + s * np.log(beta) - power * log_a - s * log_b + np.logaddexp(0, gone)
+    slope = [
+        by_count + np.log(alpha) - log_a + share * moved[0],
+        r / alpha - power / (alpha + cells.T) + share * moved[1],
+        np.log(beta) - log_b + share * moved[2],
+        s / beta - s / (beta + cells.T) + share * moved[3],
+    ]
+    return level, slope
 
 
 def fit(x, t_x, T) -> tuple[ParetoNbd, Fit]:
@@ -98,14 +97,25 @@ def fit(x, t_x, T) -> tuple[ParetoNbd, Fit]:
     return ParetoNbd(**found.parameters), found
 
 
-def _parts(cells: Cells) -> list[Cells]:
-    """The cells some at a time."""
-    return [
-        Cells(*(values[at : at + CHUNK] for values in cells[:4]), cells.of[:0]) for at in range(0, cells.x.size, CHUNK)
-    ]
+def _gone_in_parts(parameters, cells: Cells) -> tuple[np.ndarray, np.ndarray]:
+    """`_gone` of some cells at a time."""
+    gone, moved = np.empty(cells.x.size), np.empty((4, cells.x.size))
+    for begin in range(0, cells.x.size, CHUNK):
+        here = slice(begin, begin + CHUNK)
+        gone[here], moved[:, here] = _gone(_at(parameters, here), _cut(cells, here))
+    return gone, moved
 
 
-def _gone(parameters: np.ndarray, cells: Cells) -> tuple[np.ndarray, np.ndarray]:
+def _at(parameters, here) -> list:
+    """The parameters of some cells: numbers are those of all."""
+    return [value if np.ndim(value) == 0 else value[here] for value in parameters]
+
+
+def _cut(cells: Cells, here) -> Cells:
+    return Cells(*(values[here] for values in cells[:4]), cells.of[:0])
+
+
+def _gone(parameters, cells: Cells) -> tuple[np.ndarray, np.ndarray]:
     """The log of the odds of having dropped out (k,), and its derivatives (4, k) by the parameters."""
     r, alpha, _, _ = parameters
     steep = (r + cells.x) * np.log((alpha + cells.T) / (alpha + cells.t_x))
@@ -113,21 +123,20 @@ def _gone(parameters: np.ndarray, cells: Cells) -> tuple[np.ndarray, np.ndarray]
     for most, nodes in NODES:
         some = np.flatnonzero((steep > least) & (steep <= most))
         if some.size:
-            gone[some], moved[:, some] = _odds(parameters, Cells(*(v[some] for v in cells[:4]), cells.of), nodes)
+            gone[some], moved[:, some] = _odds(_at(parameters, some), _cut(cells, some), nodes)
         least = most
     return gone, moved
 
 
-def _odds(parameters: np.ndarray, cells: Cells, nodes: int) -> tuple[np.ndarray, np.ndarray]:
+def _odds(parameters, cells: Cells, nodes: int) -> tuple[np.ndarray, np.ndarray]:
     r"""log of :math:`s \int_{t_x}^T ((\alpha+T)/(\alpha+y))^{r+x} ((\beta+T)/(\beta+y))^s / (\beta+y) dy`."""
     r, alpha, s, beta = parameters
-    least = min(alpha, beta)
+    least = np.minimum(alpha, beta)
     root, weight = roots_legendre(nodes)
     low, high = np.log(least + cells.t_x), np.log(least + cells.T)
     half = (high - low) / 2
     moved = np.exp((low + half)[:, None] + half[:, None] * root)  # least + y
-    near, far = moved, moved + abs(alpha - beta)
-    from_a, from_b = (near, far) if alpha <= beta else (far, near)
+    from_a, from_b = (moved + np.reshape(value - least, (-1, 1)) for value in (alpha, beta))
     log_a = np.log((alpha + cells.T)[:, None] / from_a)
     log_b = np.log((beta + cells.T)[:, None] / from_b)
     power = (r + cells.x)[:, None]

@@ -7,6 +7,7 @@ from ibis.backends.duckdb import Backend
 
 from contracts import places
 from contracts.errors import Refused
+from sources.cdnow import open_cdnow
 from sources.complete_journey import open_complete_journey
 from sources.database import open_database
 from sources.folder import open_folder
@@ -39,6 +40,7 @@ def open_source(name: str, con: Backend | None = None) -> Source:
 
 
 _OPENERS = {
+    "cdnow": open_cdnow,
     "complete_journey": open_complete_journey,
     "flat": open_flat,
     "folder": open_folder,

@@ -114,6 +114,7 @@ _FLAT = {
 }
 _MAPPED = {"currency": str, "pseudonyms": dict, "tables": dict, "contract_end": str}
 SHAPES: Mapping[str, tuple[tuple[str, ...], Mapping[str, type]]] = {
+    "cdnow": (("dataset",), {"dataset": str}),
     "complete_journey": ((), {}),
     "flat": (("outcome", "positive"), _FLAT),
     "folder": (("folder", "currency", "tables"), _MAPPED | {"folder": str}),

