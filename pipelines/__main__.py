@@ -13,6 +13,7 @@ from contracts.errors import Refused, WorldFailed
 from contracts.places import mlruns
 from pipelines.console import KEPT, AsOf, ModelName, Parameters, SourceName, asked, err, out, print_frame, say
 from pipelines.reviewing import reviewing
+from pipelines.scheduling import scheduling
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,6 +23,7 @@ app = typer.Typer(
     "4 another run holds the lock, 5 disk, store or source failed, 143 stopped.",
 )
 app.add_typer(reviewing)
+app.add_typer(scheduling)
 
 
 @app.command()

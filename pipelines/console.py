@@ -23,9 +23,14 @@ Parameters = Annotated[
 KEPT = 3  # exit code: done, but the champion stays
 
 
+def stamp() -> str:
+    """The moment for a log, ISO in UTC; nothing is decided by it."""
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
 def say(line: str) -> None:
     """A step begins: the time and a line, on standard error."""
-    err.print(f"{datetime.now(UTC):%H:%M:%S}  {line}", markup=False, soft_wrap=True)
+    err.print(f"{stamp()[11:19]}  {line}", markup=False, soft_wrap=True)
 
 
 def print_frame(title: str, frame) -> None:

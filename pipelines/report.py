@@ -43,7 +43,7 @@ def to_html(executed: Path) -> Path:
         executed.stem,
     )
     file = executed.with_suffix(".html")
-    file.write_text(_page(title, body), encoding="utf-8")
+    file.write_text(page(title, body), encoding="utf-8")
     return file
 
 
@@ -51,10 +51,11 @@ def card_to_html(card: str) -> str:
     """A model card as a page."""
     from nbconvert.filters import markdown2html
 
-    return _page(card.partition("\n")[0].lstrip("# "), markdown2html(card))
+    return page(card.partition("\n")[0].lstrip("# "), markdown2html(card))
 
 
-def _page(title: str, body: str) -> str:
+def page(title: str, body: str) -> str:
+    """A whole page: no script, nothing fetched, our style."""
     return (
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
         "<meta http-equiv='Content-Security-Policy' "

@@ -1,0 +1,93 @@
+"""What is known of a night: a JSON file a day, whole at any moment, from which a cut run goes on."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from pathlib import Path
+
+from contracts.places import mlruns
+
+WAITING, RUNNING, DONE, KEPT, FAILED, NOT_DUE, NOT_RUN = (
+    "waiting", "running", "done", "champion stays", "failed", "not due", "not run",
+)  # fmt: skip
+WELL = (DONE, KEPT, NOT_DUE)
+
+
+@dataclass(frozen=True)
+class StepState:
+    """One step of a night.
+
+    inputs    digest of all that its result follows from; a step that is done is not run again while it is the same
+    seconds   how long the last try took
+    said      what the command said, its last lines: of a failure the reason
+    """
+
+    name: str
+    state: str = WAITING
+    inputs: str = ""
+    exit_code: int | None = None
+    tries: int = 0
+    began: str = ""
+    seconds: float = 0.0
+    said: str = ""
+
+
+@dataclass(frozen=True)
+class NightState:
+    """A night of a day, with its steps in order."""
+
+    name: str
+    as_of: str
+    steps: tuple[StepState, ...]
+
+    def step(self, name: str) -> StepState:
+        """A step by its name; a waiting one where the night did not know it yet."""
+        return next((step for step in self.steps if step.name == name), StepState(name))
+
+    def having(self, step: StepState) -> "NightState":
+        """The same with a step in place of the one of its name."""
+        return replace(self, steps=tuple(step if known.name == step.name else known for known in self.steps))
+
+    @property
+    def exit_code(self) -> int:
+        """0 done, 3 where a champion stays, else that of the first step that failed."""
+        failed = [step for step in self.steps if step.state == FAILED]
+        if failed:
+            return failed[0].exit_code or 1
+        if any(step.state in (WAITING, RUNNING, NOT_RUN) for step in self.steps):
+            return 1
+        return 3 if any(step.state == KEPT for step in self.steps) else 0
+
+
+def place(name: str, as_of: date) -> Path:
+    """The folder of a night's day: state.json, a log a step, report.html."""
+    return mlruns() / "nights" / name / as_of.isoformat()
+
+
+def read(name: str, as_of: date) -> NightState | None:
+    """The state of a night's day; None where it never began."""
+    file = place(name, as_of) / "state.json"
+    if not file.exists():
+        return None
+    told: Mapping = json.loads(file.read_text(encoding="utf-8"))
+    return NightState(told["name"], told["as_of"], tuple(StepState(**step) for step in told["steps"]))
+
+
+def write(state: NightState) -> None:
+    """Keep a state: the file holds this one or the one before, whenever the process ends."""
+    file = place(state.name, date.fromisoformat(state.as_of)) / "state.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_suffix(f".{os.getpid()}.tmp")
+    with open(temporary, "w", encoding="utf-8") as written:
+        json.dump(asdict(state), written, indent=1)
+        written.flush()
+        os.fsync(written.fileno())
+    os.replace(temporary, file)
+
+
+def days(name: str) -> list[date]:
+    """The days of a night that began, earliest first."""
+    folder = mlruns() / "nights" / name
+    return sorted(date.fromisoformat(place.name) for place in folder.glob("????-??-??"))

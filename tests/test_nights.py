@@ -1,0 +1,301 @@
+"""Nights: one definition, run by hand or by a scheduler, resumed where it was cut, and told on one page."""
+
+import os
+import signal
+import sys
+import time
+import types
+from datetime import date
+
+import homes
+import pandas as pd
+import pytest
+
+from contracts.errors import Refused
+from pipelines.nights import definition, report, runner, schedulers, state
+from pipelines.nights.state import DONE, FAILED, KEPT, NOT_DUE, NOT_RUN, RUNNING, NightState, StepState
+
+DAY = date.fromisoformat(homes.AS_OF)  # a Sunday
+SHOP = """
+source: shop
+models: [churn]
+at: "03:30"
+again: {times: 2, after_seconds: 0}
+keep_days: 30
+steps:
+  check: {run: "check {source}"}
+  retrain:
+    run: "retrain {model} --source {source} --as-of {as_of}"
+    needs: [check]
+    weekdays: [sun]
+    parameters: {origins: 2}
+  score: {run: "score {model} --source {source} --as-of {as_of}", needs: [check, retrain]}
+"""
+
+
+@pytest.fixture
+def defined(tmp_path, monkeypatch):
+    """A function that puts a definition, the shop's unless told, into a project."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("CRM_HOME", str(home))
+    for folder in ("data", "mlruns", "notebooks", "pipelines"):
+        (home / folder).mkdir(parents=True)
+
+    def put(text: str = SHOP, name: str = "shop_night"):
+        (home / "pipelines" / f"{name}.yml").write_text(text)
+        return definition.night(name)
+
+    return put
+
+
+def steps(found: NightState) -> dict[str, str]:
+    return {step.name: step.state for step in found.steps}
+
+
+def test_the_definition_that_is_ours_is_sound():
+    night = definition.night("nightly")
+    assert [step.name for step in night.steps][0] == "check" and night.steps[0].words == ("check", night.source)
+    assert {step.name for step in night.steps} >= {f"{what} {m}" for what in ("retrain", "score") for m in night.models}
+
+
+def test_a_step_of_each_model_needs_that_of_its_own(defined, monkeypatch):
+    monkeypatch.setattr(definition, "settings", lambda: {"models": {"churn": {}, "clv": {}}})
+    night = defined(SHOP.replace("[churn]", "[churn, clv]"))
+    assert [s.name for s in night.steps] == ["check", "retrain churn", "retrain clv", "score churn", "score clv"]
+    assert night.steps[-1].needs == ("check", "retrain clv")
+    assert night.steps[1].command(DAY) == [
+        "retrain", "churn", "--source", "shop", "--as-of", "2023-12-03", "-p", "origins=2",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "says"),
+    [
+        ("keep_days: 30", "keep_day: 30", "keep_day is not known here; did you mean keep_days?"),
+        ("keep_days: 30", "", "keep_days must be there, but is not"),
+        ("keep_days: 30", "keep_days: many", "keep_days must be of the type int"),
+        ('"03:30"', '"25:00"', "at must be a time such as '03:00'"),
+        ("[churn]", "[chrun]", "chrun is none"),
+        ("needs: [check]", "needs: [score]", "needs must name steps above it, but score is none"),
+        ("weekdays: [sun]", "weekdays: [sunday]", "weekdays are mon, tue"),
+        ('"check {source}"', '"rm -rf {source}"', "run must begin with one of check"),
+        ('"check {source}"', '""', "run must begin with one of check"),
+        ('run: "check', 'rnu: "check', "rnu is not known here; did you mean run?"),
+    ],
+)
+def test_a_definition_is_read_strictly(defined, was, becomes, says):
+    assert was in SHOP
+    with pytest.raises(Refused, match=says.replace("?", r"\?")):
+        defined(SHOP.replace(was, becomes))
+
+
+@pytest.mark.parametrize("name", ["nihgtly", "../nightly", "parameters", ""])
+def test_what_is_no_night_is_refused(name):
+    with pytest.raises(Refused, match="is no definition of a night; there is nightly"):
+        definition.night(name)
+
+
+# --- a night whose commands are played ---
+
+
+class Played:
+    """Commands that end as told, by step and try; which were run, in order."""
+
+    def __init__(self, **codes):
+        self.codes, self.run = codes, []
+
+    def __call__(self, step, as_of, folder):
+        self.run.append(step.name)
+        nth = self.run.count(step.name) - 1
+        told = self.codes.get(step.name.split()[0], [0])
+        return told[min(nth, len(told) - 1)], f"{step.name} said something"
+
+
+@pytest.fixture
+def play(defined, tmp_path, monkeypatch):
+    """A function that runs the shop's night with played commands; what all steps follow from is a word."""
+    (tmp_path / "home" / "notebooks" / "20_churn.ipynb").write_text("{}")
+
+    def run(played, as_of=DAY, given="the same", force=False, text=SHOP):
+        monkeypatch.setattr(runner, "_command", played)
+        monkeypatch.setattr(runner, "_given", lambda night, as_of: given)
+        return runner.run(defined(text), as_of, force, lambda line: None)
+
+    return run
+
+
+def test_what_went_well_is_not_run_again_unless_its_inputs_changed_or_it_is_forced(play):
+    first, again, forced, changed = Played(), Played(), Played(), Played()
+    assert steps(play(first)) == dict.fromkeys(["check", "retrain churn", "score churn"], DONE)
+    assert play(again).exit_code == 0 and again.run == []
+    play(forced, force=True)
+    assert forced.run == first.run == ["check", "retrain churn", "score churn"]
+    play(changed, given="another lock")
+    assert changed.run == first.run
+
+
+def test_a_parameter_that_changed_runs_its_step_and_what_needs_it(play):
+    play(Played())
+    changed = Played()
+    play(changed, text=SHOP.replace("origins: 2", "origins: 3"))
+    assert changed.run == ["retrain churn", "score churn"]
+
+
+def test_a_refusal_is_not_tried_again_and_stops_what_needs_it(play):
+    played = Played(retrain=[2])
+    found = play(played)
+    assert steps(found) == {"check": DONE, "retrain churn": FAILED, "score churn": NOT_RUN}
+    assert played.run == ["check", "retrain churn"] and found.exit_code == 2
+    assert report.first_line(found) == (
+        "FAILED: shop_night as of 2023-12-03: retrain churn: refused: retrain churn said something"
+    )
+
+
+@pytest.mark.parametrize("code", [4, 5])
+def test_what_may_pass_is_tried_again(play, code):
+    played = Played(retrain=[code, code, 0])
+    found = play(played)
+    assert found.exit_code == 0 and found.step("retrain churn").tries == 3
+    assert play(Played(score=[code]), given="anew").exit_code == code
+
+
+def test_a_champion_that_stays_is_no_failure(play):
+    found = play(Played(retrain=[3]))
+    assert steps(found) == {"check": DONE, "retrain churn": KEPT, "score churn": DONE} and found.exit_code == 3
+    assert report.first_line(found) == "Done: shop_night as of 2023-12-03: the champion stays (retrain churn)."
+
+
+def test_a_step_that_is_not_due_stands_in_nobodys_way(play):
+    found = play(Played(), as_of=date(2023, 12, 4))
+    assert steps(found) == {"check": DONE, "retrain churn": NOT_DUE, "score churn": DONE} and found.exit_code == 0
+
+
+def test_after_a_failure_the_night_goes_on_at_the_step_that_failed(play):
+    play(Played(score=[1]))
+    again = Played()
+    assert play(again).exit_code == 0 and again.run == ["score churn"]
+
+
+def test_a_night_that_runs_names_its_holder(play, tmp_path):
+    from filelock import FileLock
+
+    play(Played())
+    with (
+        FileLock(tmp_path / "home" / "mlruns" / "locks" / "night-shop_night.lock"),
+        pytest.raises(Exception, match=f"night shop_night of 2023-12-03 is running .process {os.getpid()} on"),
+    ):
+        play(Played())
+
+
+def test_old_nights_are_removed_and_a_range_stops_at_the_day_that_fails(play, defined):
+    play(Played(), as_of=date(2023, 10, 1))
+    night = defined()
+    days = runner.backfill(night, date(2023, 12, 1), date(2023, 12, 5), False, lambda line: None)
+    assert [next(days).as_of, next(days).as_of] == ["2023-12-01", "2023-12-02"]
+    assert date(2023, 10, 1) not in state.days("shop_night")
+    runner._command.codes = {"score": [2]}
+    assert [found.exit_code for found in days] == [2]
+    with pytest.raises(Refused, match="must not end before it begins"):
+        next(runner.backfill(night, date(2023, 12, 5), date(2023, 12, 1), False, print))
+
+
+def test_a_state_that_was_cut_says_so():
+    cut = NightState("n", "2024-01-01", (StepState("check", DONE), StepState("score churn", RUNNING)))
+    assert report.first_line(cut).startswith("CUT: n as of 2024-01-01: score churn did not end.") and cut.exit_code == 1
+
+
+# --- the lines of schedulers ---
+
+
+def test_cron_and_systemd_start_the_command_that_a_person_would_type():
+    night = definition.night("nightly")
+    line = schedulers.cron(night)
+    assert line.startswith("0 3 * * * cd ") and line.endswith("# crm night nightly\n")
+    assert "-m pipelines run nightly --as-of $(date -u +\\%F)" in line
+    units = schedulers.systemd(night)
+    assert "OnCalendar=*-*-* 03:00:00 UTC" in units["crm-nightly.timer"]
+    assert "SuccessExitStatus=3" in units["crm-nightly.service"]
+
+
+def test_the_airflow_file_has_a_task_a_step_in_the_order_of_needs(monkeypatch):
+    """Run with stand-ins for the two names that it imports."""
+    tasks, arrows = {}, []
+
+    class Task:
+        def __init__(self, task_id, bash_command, cwd):
+            self.id = task_id
+            tasks[task_id] = bash_command
+
+        def __rshift__(self, other):
+            arrows.append((self.id, other.id))
+
+    class Dag:
+        def __init__(self, **settings):
+            self.settings = settings
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return None
+
+    names = ["airflow", "airflow.providers", "airflow.providers.standard", "airflow.providers.standard.operators",
+             "airflow.providers.standard.operators.bash"]  # fmt: skip
+    made = {name: types.ModuleType(name) for name in names}
+    made["airflow"].DAG, made[names[-1]].BashOperator = Dag, Task
+    for name, module in made.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    night = definition.night("nightly")
+    exec(compile(schedulers.airflow(night), "dag.py", "exec"), {})
+    assert list(tasks) == [step.name.replace(" ", "_") for step in night.steps]
+    assert ("check", "retrain_churn") in arrows and ("retrain_churn", "score_churn") in arrows
+    assert "{{ data_interval_end | ds }}" in tasks["score_churn"] and tasks["score_churn"].endswith("|| test $? -eq 3")
+
+
+# --- for real, on the shop ---
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """The shop's night by the command line, in a process of its own."""
+    home = homes.make(tmp_path_factory.mktemp("night") / "home", homes.QUICK)
+    (home / "pipelines").mkdir()
+    (home / "pipelines" / "shop_night.yml").write_text(SHOP)
+    return home, homes.run(home, "run", "shop_night", "--as-of", homes.AS_OF), "shop_night"
+
+
+@pytest.mark.slow
+def test_a_night_takes_the_shop_to_scores_and_a_page(ran):
+    home, ended, name = ran
+    assert ended.code == 0, ended.err
+    assert f"Done: {name} as of {homes.AS_OF}: 3 steps." in ended.out
+    place = home / "mlruns" / "nights" / name / homes.AS_OF
+    page = (place / "report.html").read_text()
+    assert "<h1>Done:" in page and "first scores" in page and 'href="score-churn.log"' in page
+    assert "<li>Nothing.</li>" in page and "20_churn-shop-2023-12-03.html" in page
+    told = homes.run(home, "status", name, "--as-of", homes.AS_OF)
+    assert told.code == 0 and "retrain churn" in told.out and "done" in told.out
+    assert len(pd.read_parquet(home / "data/scores/model=churn" / f"as_of={homes.AS_OF}" / "shop.parquet")) > 100
+
+
+@pytest.mark.slow
+def test_a_night_that_was_killed_goes_on_where_it_was_cut(ran, tmp_path):
+    home = homes.copy(ran[0], tmp_path / "home")
+    process = homes.start(home, "run", ran[2], "--as-of", homes.LATER)
+    file = home / "mlruns" / "nights" / ran[2] / homes.LATER / "state.json"
+    until = time.monotonic() + 120
+    while not (file.exists() and '"retrain churn",\n   "state": "running"' in file.read_text()):
+        assert time.monotonic() < until and process.poll() is None
+        time.sleep(0.05)
+    time.sleep(1)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert "CUT:" in homes.run(home, "status", ran[2]).out
+    lines = home / "data" / "shop" / "lines.csv"
+    ended = homes.run(home, "run", ran[2], "--as-of", homes.LATER)
+    assert ended.code in (0, 3), ended.err
+    assert "check: done, and nothing it follows from has changed" in ended.err
+    assert [run.info.status for run in homes.runs(home)].count("RUNNING") == 0
+    lines.write_text(lines.read_text().replace("2023-01-02", "02/01/2023", 1))
+    broken = homes.run(home, "run", ran[2], "--as-of", homes.LATER)
+    assert broken.code == 2 and "ordered_at must be a time" in broken.err + broken.out
