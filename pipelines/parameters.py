@@ -6,6 +6,7 @@ A notebook declares its parameters as literals in the cell tagged `parameters`; 
 import ast
 import difflib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +17,15 @@ from contracts.places import root
 from contracts.study import day
 
 SETTINGS = Path(__file__).with_name("parameters.yml")
+NUMBER = {int: r"[+-]?[0-9]+", float: r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"}
+LONGEST = 1000  # characters of a text
+# a parameter is written into the executed notebook twice: an address with a password, a key, a token must not be one
+SECRET = re.compile(
+    r"://[^/\s:@]*:[^/\s@]+@|-----BEGIN |\b(AKIA|ghp_|xox[bp]-|sk-|eyJ)[A-Za-z0-9_-]{8,}|\bBearer\s+\S+"
+    r"|(password|passwd|pwd|secret|token|api_?key)\s*[=:]\s*\S+",
+    re.IGNORECASE,
+)
+CONTROL = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
 
 def settings() -> dict:
@@ -54,15 +64,17 @@ def complete(notebook: Path, asked: Mapping[str, object]) -> dict:
     """Every parameter of the notebook, with what was asked for in place of the defaults.
 
     Text is read as the declared type, since a command line has nothing else. Raises one `Refused` that lists every
-    name that is not declared and every value that is of another type or out of its limits.
+    name that is not declared and every value that is of another type or out of its limits, holds characters that nobody
+    sees, or looks like a secret, which is not shown.
     """
     defaults, limits = declared(notebook), settings()["limits"]
     wrong, values = [], dict(defaults)
     for name, value in asked.items():
         if name not in defaults:
-            wrong.append(f"{notebook.name} declares no parameter {name!r}.{_near(name, defaults)}")
+            wrong.append(f"{notebook.name} declares no parameter {str(name)[:60]!r}.{_near(name, defaults)}")
             continue
         try:
+            _refuse_text(value)
             values[name] = _within(name, _as_type(value, type(defaults[name])), limits.get(name))
         except ValueError as error:
             wrong.append(f"{name} {error}")
@@ -73,6 +85,19 @@ def complete(notebook: Path, asked: Mapping[str, object]) -> dict:
     if wrong:
         raise Refused("\n".join([*wrong, f"It declares {', '.join(defaults)}. Nothing was run."]))
     return values
+
+
+def _refuse_text(value) -> None:
+    """Raises ValueError for text that must not be written into a notebook."""
+    if not isinstance(value, str):
+        return
+    if SECRET.search(value):
+        raise ValueError(
+            "looks like a secret, and a parameter is written into the notebook. Put it into an environment variable, "
+            "and name that in the source's yml (url_from, key_from)."
+        )
+    if len(value) > LONGEST or CONTROL.search(value):
+        raise ValueError(f"must be at most {LONGEST:,} characters that one can see, but is {value[:40]!r}.")
 
 
 def _as_type(value, kind: type):
@@ -89,10 +114,9 @@ def _as_type(value, kind: type):
         if value not in ("true", "false"):
             raise problem
         return value == "true"
-    try:
-        return kind(value)
-    except ValueError:
-        raise problem from None
+    if kind in NUMBER and not re.fullmatch(NUMBER[kind], value):
+        raise problem
+    return kind(value)
 
 
 def _within(name: str, value, limit):

@@ -143,8 +143,14 @@ def refuse_leaks(table: pd.DataFrame, bound: float, allowed: Collection[str]) ->
 
     A column that foretells the outcome so well was most likely written after it.
     """
+    allowed = [name.strip() for name in allowed if name.strip()]
+    if unknown := [name for name in allowed if name not in table.columns]:
+        raise Refused(
+            f"Each of `allowed_columns` must be a column of the training table, but {', '.join(unknown)[:200]} is not. "
+            f"`crm features SOURCE --describe` lists them."
+        )
     alone = single_column_auc(table)
-    suspects = alone[(alone > bound) & ~alone.index.isin([name.strip() for name in allowed])]
+    suspects = alone[(alone > bound) & ~alone.index.isin(allowed)]
     if len(suspects):
         listed = ", ".join(f"{name} ({value:.3f})" for name, value in suspects.items())
         raise Refused(

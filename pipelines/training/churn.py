@@ -9,7 +9,7 @@ from features.subjects import frame
 from models import churn
 from pipelines.battery import battery as binary_battery
 from sources.source import Source
-from training_table import plan, refuse_few, refuse_leaks, training_table
+from training_table import groups, plan, refuse_few, refuse_leaks, training_table
 
 DATES = ("as_of", "horizon_days", "origins", "spacing_days", "active_days")
 
@@ -23,6 +23,7 @@ def training(source: Source, parameters: Mapping) -> pd.DataFrame:
     bound = parameters["leak_bound_flat" if source.kind == "flat" else "leak_bound_events"]
     refuse_few(table)
     refuse_leaks(table, bound, parameters["allowed_columns"].split(","))
+    groups(table, parameters["slices"].split(","))  # of its name, before a kernel starts
     return table
 
 
