@@ -1,7 +1,8 @@
 r"""Few bins for each column, the best ones that keep to a shape: where a scorecard, and any weight of evidence, begins.
 
-A number is cut finely at quantiles; a category's levels are put in the order of their rates. Neighbours are then merged
-by dynamic programming over all columns at once, to the partition that maximises
+A number is cut finely at quantiles, between two neighbouring values at the decimal of fewest digits; a category's
+levels are put in the order of their rates. Neighbours are then merged by dynamic programming over all columns at once,
+to the partition that maximises
 
 .. math:: \sum_b \big[ s_b \log r_b + (n_b - s_b) \log(1 - r_b) \big] - \tau\,\text{turns}
 
@@ -24,6 +25,7 @@ Kullback (1959), Information Theory and Statistics, chapter 6: IV is his diverge
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -142,7 +144,7 @@ class Binning:
 class _Fine(NamedTuple):
     """A column cut finely: its cells in order, with their counts; what stands apart, counted as it will stay."""
 
-    ends: np.ndarray | None  # upper end of each cell, the last without meaning; None for a category
+    ends: np.ndarray | None  # largest value of each cell, and the next one beyond it, (2, cells); None for a category
     cell: np.ndarray  # of each level of a category, its cell; -1: no rows
     specials: tuple[float, ...]
     apart: np.ndarray  # rows and outcomes of unseen, missing, specials, of shape (2, 2 + specials)
@@ -155,7 +157,7 @@ class _Fine(NamedTuple):
         if self.ends is None:
             group = np.searchsorted(starts, self.cell, side="right") - 1
             return Bins(None, tuple(group.tolist()), (), shape, rows, outcomes)
-        cuts = tuple(float(self.ends[start - 1]) for start in starts[1:])
+        cuts = tuple(_shortest(*self.ends[:, start - 1].tolist()) for start in starts[1:])
         return Bins(cuts, (), self.specials, shape, rows, outcomes)
 
 
@@ -207,18 +209,30 @@ def _cells(column: np.ndarray, y: np.ndarray, specials: tuple[float, ...]) -> _F
     ordinary = place < 0
     values, hits = (column, y) if ordinary.all() else (column[ordinary], y[ordinary])
     ends = _ends(np.sort(values))
-    rows, outcomes = _counts(np.searchsorted(ends[:-1], values, side="left"), hits, len(ends))
+    rows, outcomes = _counts(np.searchsorted(ends[0, :-1], values, side="left"), hits, ends.shape[1])
     return _Fine(
         ends, np.empty(0), specials, _counts(place[~ordinary], y[~ordinary], 2 + len(specials)), rows, outcomes
     )
 
 
 def _ends(ordered: np.ndarray) -> np.ndarray:
-    """Upper ends of at most `CELLS` cells that hold about equally many of the sorted values."""
+    """The largest of at most `CELLS` cells of about equally many sorted values, and the values after these."""
     if not len(ordered):
-        return np.array([np.nan])
+        return np.full((2, 1), np.nan)
     at = np.arange(1, CELLS + 1) * len(ordered) // CELLS - 1
-    return np.unique(ordered[np.maximum(at, 0)])
+    ends = np.unique(ordered[np.maximum(at, 0)])
+    after = np.searchsorted(ordered, ends, side="right")
+    return np.stack([ends, ordered[np.minimum(after, len(ordered) - 1)]])
+
+
+def _shortest(low: float, high: float) -> float:
+    """The decimal of fewest digits that is at least `low` and below `high`: what a person can read and type."""
+    exact, exponent = Decimal(low), Decimal(max(abs(low), abs(high))).adjusted() + 1
+    while True:
+        found = float((exact.scaleb(-exponent).to_integral_value(ROUND_CEILING)).scaleb(exponent))
+        if low <= found < high:
+            return found + 0.0  # no minus before a zero
+        exponent -= 1
 
 
 def _levels(codes: np.ndarray, y: np.ndarray, specials: tuple[float, ...]) -> _Fine:
