@@ -6,7 +6,7 @@ plants it there. It is for models of outcomes that are 0 or 1.
 """
 
 from collections.abc import Mapping, Sequence
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,9 @@ from sources.source import Source
 from training_table import feature_columns, single_column_auc
 
 
-def battery(source: Source, table: pd.DataFrame, parameters: Mapping, trainer: ModuleType) -> list[Check]:
+def battery(
+    source: Source, table: pd.DataFrame, parameters: Mapping, trainer: ModuleType | SimpleNamespace
+) -> list[Check]:
     """All checks of a training table and of what is learned from it; raises `Refused` that lists those that fail.
 
     trainer  a module such as `models.churn`: its CANDIDATES, LIGHT (those that are quick), Split, splits and judge
@@ -32,7 +34,8 @@ def battery(source: Source, table: pd.DataFrame, parameters: Mapping, trainer: M
     told = [name for name in source.attributes if name in columns and name not in allowed]
     bound = parameters["leak_bound_flat" if source.kind == "flat" else "leak_bound_events"]
     last = table[table.origin == table.origin.max()]  # what was overwritten since tells most of the latest outcomes
-    checks = [leakage.alone(single_column_auc(last)[told], parameters["leak_bound_flat"])]
+    alone = single_column_auc(last)  # without categories of too many levels for so few
+    checks = [leakage.alone(alone[alone.index.isin(told)], parameters["leak_bound_flat"])]
     try:
         splits = trainer.splits(table, horizon, seed)
         free = [name for name in columns if name not in allowed]
@@ -53,7 +56,11 @@ def refuse(checks: Sequence[Check]) -> None:
 
 
 def _way(
-    trainer: ModuleType, horizon_days: int, seed: int, columns: Sequence[str], candidates: Sequence[str]
+    trainer: ModuleType | SimpleNamespace,
+    horizon_days: int,
+    seed: int,
+    columns: Sequence[str],
+    candidates: Sequence[str],
 ) -> leakage.Foretell:
     """From a table to the scores of its test rows, by each candidate and by the pick among them."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from datetime import date
 
+import ibis
 import pandas as pd
 from ibis.expr.types import Table
 
@@ -12,8 +13,8 @@ from contracts.errors import Refused
 from contracts.study import Study
 from contracts.subjects import keys_of
 from evaluation.ranking import auc
-from features.applications import LOAN, applicants, forms
-from features.subjects import population, subjects
+from features.applications import LOAN, applicants, forms, groups_of, spine_of
+from features.subjects import frame, population, subjects
 
 FEWEST = 20
 NOT_TOLD, OTHERS = "not told", "others"
@@ -180,6 +181,75 @@ def applications_table(
     made = forms(spine.drop("accepted"), tables, attributes, hidden)
     found = made.join(spine, list(LOAN)).left_join(repaid, list(LOAN))
     return found.select(*made.columns, "accepted", "most_days_late", "outcome")
+
+
+def credit_table(
+    tables: Mapping[str, Table],
+    attributes: Mapping[str, str],
+    study: Study,
+    hidden: Collection[str],
+    past_due: int,
+    indeterminate: int,
+) -> pd.DataFrame:
+    """The same as a frame in the order of its keys; of a flat source, too, all of whose rows were lent to.
+
+    Raises `Refused` for a source that has neither, and for one whose loans have no instalments.
+    """
+    if "given" in tables:
+        told = {name: kind for name, kind in attributes.items() if name not in hidden}
+        return frame(training_table(tables, told, study, 1)).assign(accepted=1.0, most_days_late=float("nan"))
+    if missing := [name for name in ("applications", "instalments", "customers") if name not in tables]:
+        raise Refused(
+            f"Credit needs applications, instalments and customers, or one row a loan with its outcome, but "
+            f"{', '.join(missing)} is not there. Add it to the source."
+        )
+    return frame(applications_table(tables, attributes, study, hidden, past_due, indeterminate)).copy()
+
+
+def loan_sums(
+    tables: Mapping[str, Table], study: Study, past_due: int, workout_days: int, rate: float
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Cents of the study's loans, all as known by `as_of`.
+
+    First a row a loan: application_id, asked_cents, limit_cents (NaN where the source tells none), drawn_cents. Then a
+    row a default whose workout is over: those, owed_cents, came_cents, days_to_default.
+    """
+    applications = tables["applications"]
+    spine = answered(applications, *_training_and_test_days(study), study.as_of)
+    spine = spine.filter(spine.accepted).drop("accepted")
+    limit = applications.limit_cents if "limit_cents" in applications.columns else ibis.null("float64")
+    asked = applications.select("application_id", asked_cents=applications.amount_cents, limit_cents=limit)
+    worth = outcomes.drawn(spine, tables["instalments"], study.as_of, rate)
+    loans = worth.join(asked, "application_id").drop("customer_id", "origin").order_by("application_id")
+    loans = loans.execute().astype({"limit_cents": "float64"})
+    ended = outcomes.losses(spine, tables["instalments"], study.as_of, past_due, workout_days, rate)
+    return loans, ended.drop("customer_id", "origin").execute().merge(loans, on="application_id")
+
+
+def panel(tables: Mapping[str, Table], study: Study, months: int) -> pd.DataFrame:
+    """Days past due of the study's loans at each month on book: what roll rates and vintages are made of."""
+    spine = answered(tables["applications"], *_training_and_test_days(study), study.as_of)
+    spine = spine.filter(spine.accepted).drop("accepted")
+    return outcomes.delinquency(spine, tables["instalments"], study.as_of, months).execute()
+
+
+def with_groups(tables: Mapping[str, Table], table: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
+    """A table of applications, or of a flat source, with the named columns beside it, hidden or not: for `groups`."""
+    if not names:
+        return table
+    if "given" in tables:
+        told, key = tables["given"].select("customer_id", *names).execute(), "customer_id"
+    else:
+        spine = spine_of(table, tables["applications"])
+        told, key = groups_of(spine, tables, names).drop("customer_id", "origin").execute(), "application_id"
+    number = {name: pd.api.types.is_numeric_dtype(told[name].dtype) for name in names}
+    told = told.astype({name: "float64" if number[name] else "object" for name in names})
+    return table.drop(columns=[n for n in names if n in table]).merge(told, on=key, how="left", validate="1:1")
+
+
+def names_in(text: str) -> list[str]:
+    """The names of a parameter that lists columns, parted by commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def answered(applications: Table, first: date, last: date, as_of: date) -> Table:

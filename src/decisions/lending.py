@@ -69,7 +69,7 @@ def loan_plan(
 
     Columns: keys, score, grade, action, limit_cents, binding, expected_profit_cents, expected_loss_cents.
     """
-    p, asked = scores.score.to_numpy(), np.asarray(asked, dtype=float)
+    p, asked = scores.score.to_numpy(), np.maximum(np.asarray(asked, dtype=float), 1)  # nothing asked for is no limit
     keys = [name for name in KEYS if name in scores]
     menu = book(p, asked, scale, terms, rules)
     found = best_limits(menu.profit, menu.loss, menu.allowed, rules.loss_share * asked.sum())

@@ -13,15 +13,19 @@ from collections.abc import Collection, Mapping
 from datetime import date
 
 import ibis
+import pandas as pd
 from ibis.expr.types import Table
 
 from contracts.boundary import known_before
 from contracts.errors import Refused
+from features import relations
 from features.dictionary import Column, column, declared
 from features.identity import column_hashes, hashes_of, stable_sql
 from features.profile import in_days
 from features.subjects import dictionary, subjects
 
+# fifths among those asked about at an origin: who happens to apply on one day is no population to stand in
+AMONG_OTHERS = frozenset(c.name for c in relations.COLUMNS)
 LOAN = ("application_id", "customer_id", "origin")
 ASKED = {"asked_cents": "amount_cents", "term": "term"}
 FORM = (
@@ -37,13 +41,23 @@ def applicants(applications: Table, first: date, last: date, as_of: date) -> Tab
     return told.filter(day >= first, day <= last).select("application_id", "customer_id", origin=day).cache()
 
 
+def spine_of(rows: pd.DataFrame, applications: Table) -> Table:
+    """The spine of applications that are named in a frame, beside the raw table."""
+    keys = rows[list(LOAN)].assign(origin=pd.to_datetime(rows.origin).dt.date)
+    types = {name: applications[name].type() for name in LOAN[:2]} | {"origin": "date"}
+    return applications.get_backend().create_table(
+        "asked", ibis.memtable(keys, schema=types), temp=True, overwrite=True
+    )
+
+
 def forms(spine: Table, tables: Mapping[str, Table], attributes: Mapping[str, str], hidden: Collection[str]) -> Table:
     """The columns of `form_dictionary` beside the keys of the spine."""
     told, own = _parted(tables, attributes, hidden)
     history = subjects(spine.select("customer_id", "origin").distinct(), tables, told)
     asked = _form(spine, tables["applications"], own)
     joined = asked.left_join(history, ["customer_id", "origin"])
-    return joined.select(*LOAN, *(name for name in asked.columns if name not in LOAN), *history.columns[2:])
+    ours = [name for name in history.columns[2:] if name not in AMONG_OTHERS]
+    return joined.select(*LOAN, *(name for name in asked.columns if name not in LOAN), *ours)
 
 
 def form_dictionary(
@@ -52,13 +66,14 @@ def form_dictionary(
     """What each column of `forms` means, by name, in the table's order."""
     told, own = _parted(tables, attributes, hidden)
     asked = {c.name: c for c in (*_asked(tables["applications"]), *declared(own, "applications"))}
-    return asked | dictionary(tables, told)
+    return asked | {name: c for name, c in dictionary(tables, told).items() if name not in AMONG_OTHERS}
 
 
 def form_hashes(tables: Mapping[str, Table], attributes: Mapping[str, str], hidden: Collection[str]) -> dict[str, str]:
     """The sha256 of each column of `forms`."""
     told, own = _parted(tables, attributes, hidden)
-    return hashes_of(_unbound_form(tables, own), LOAN) | column_hashes(tables, told)
+    history = {name: number for name, number in column_hashes(tables, told).items() if name not in AMONG_OTHERS}
+    return hashes_of(_unbound_form(tables, own), LOAN) | history
 
 
 def form_sql(tables: Mapping[str, Table], attributes: Mapping[str, str], hidden: Collection[str]) -> str:

@@ -27,7 +27,7 @@ from models.folds import grouped_folds
 BASE_RATE, ONE_COLUMN = "base rate", "one column"
 NAIVE = (BASE_RATE, ONE_COLUMN)
 KEYS = ("customer_id", "origin", "application_id")
-FOLDS = 5
+FOLDS, FEWEST = 5, 20
 FEW_ROWS = 5_000
 
 
@@ -58,7 +58,11 @@ class Evidence:
 
 
 def splits(table: pd.DataFrame, horizon_days: int, seed: int) -> list[Split]:
-    """By origin, with an embargo of one horizon; a table of one origin in five folds of subjects."""
+    """By origin, with an embargo of one horizon; a table of one origin in five folds of subjects.
+
+    Where fewer than 20 of either outcome lie before the origin to validate on, one half of the customers validates what
+    the other half teaches.
+    """
     origin, outcome = pd.to_datetime(table.origin), table.outcome.to_numpy()
     days = np.sort(origin.unique())
     if len(days) == 1:
@@ -70,7 +74,8 @@ def splits(table: pd.DataFrame, horizon_days: int, seed: int) -> list[Split]:
     before = origin <= days[-1] - embargo
     validate = (origin == origin[before].max()).to_numpy()
     learn = (origin <= origin[before].max() - embargo).to_numpy()
-    if not learn.any():  # a single training origin: half of its customers validate the other half
+    events = outcome[learn].sum()
+    if min(events, learn.sum() - events) < FEWEST:  # one training origin, or few before: half of its customers validate
         half = grouped_folds(outcome[before], table.customer_id[before], 2, seed)
         learn, validate = before.to_numpy(copy=True), before.to_numpy(copy=True)
         learn[before], validate[before] = half == 0, half == 1

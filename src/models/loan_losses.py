@@ -12,9 +12,11 @@ those of whom the lender gave more to: where limits follow from risk rather than
 [2] Tobin (1958), Estimation of Relationships for Limited Dependent Variables, Econometrica 26.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import expit, log_ndtr
 from threadpoolctl import threadpool_limits
@@ -102,6 +104,37 @@ def risk_answer(y, p, asked, limit) -> Estimate:
         if np.abs(step).max() < 1e-10:
             break
     return normal_interval(found[1], np.sqrt(np.linalg.inv(information)[1, 1]))
+
+
+def learnt(
+    assumed: Mapping[str, float], loans: pd.DataFrame, ended: pd.DataFrame, foretold: pd.DataFrame
+) -> pd.DataFrame:
+    """A row a term of a loan: what, value, low, high, told_by (`instalments`, or `assumed` where these say too little).
+
+    assumed   loss_given_default, exposed, usage, usage_elasticity, risk_elasticity
+    loans     asked_cents, limit_cents, drawn_cents of all
+    ended     owed_cents, came_cents, drawn_cents of defaults
+    foretold  asked_cents, limit_cents, outcome and `p`, its probability by a model that had not seen it
+    """
+    limited, answered = (of[of.limit_cents.notna()] for of in (loans, foretold))
+    asks = {
+        "loss_given_default": lambda: loss_given_default(ended.owed_cents, ended.came_cents),
+        "exposed": lambda: ratio(ended.owed_cents, ended.drawn_cents),
+        "usage": lambda: usage_answer(limited.asked_cents, limited.limit_cents, limited.drawn_cents).usage,
+        "usage_elasticity": lambda: (
+            usage_answer(limited.asked_cents, limited.limit_cents, limited.drawn_cents).elasticity
+        ),
+        "risk_elasticity": lambda: _cut(
+            risk_answer(answered.outcome, answered.p, answered.asked_cents, answered.limit_cents), 0, np.inf
+        ),
+    }
+    rows = []
+    for what, ask in asks.items():
+        try:
+            rows.append((what, *map(float, ask()), "instalments"))
+        except ValueError:  # too few of them, or none at all
+            rows.append((what, *(float(assumed[what]),) * 3, "assumed"))
+    return pd.DataFrame(rows, columns=["what", "value", "low", "high", "told_by"])
 
 
 def _cut(of: Estimate, least: float, most: float) -> Estimate:

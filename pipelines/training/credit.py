@@ -1,0 +1,40 @@
+"""The training table of credit, and its leak battery."""
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+
+import pandas as pd
+
+from contracts.study import Study
+from evaluation.gate import Check
+from models import credit
+from pipelines.battery import battery as binary_battery
+from sources.source import Source
+from training_table import credit_table, in_cohorts, lent, names_in, refuse_leaks
+
+TRAINER = SimpleNamespace(
+    CANDIDATES=(*credit.LIGHT, credit.BOOSTED),
+    LIGHT=credit.LIGHT,
+    Split=credit.Split,
+    splits=credit.splits,
+    judge=credit.judge,
+)
+
+
+def training(source: Source, parameters: Mapping) -> pd.DataFrame:
+    """One row for each application that was lent to and whose horizon is over; outcome 1 for bad."""
+    days = "past_due_days", "indeterminate_days"
+    hidden = names_in(parameters["protected"])
+    table = lent(credit_table(source.tables, source.attributes, _study(parameters), hidden, *map(parameters.get, days)))
+    bound = parameters["leak_bound_flat" if source.kind == "flat" else "leak_bound_events"]
+    refuse_leaks(table, bound, names_in(parameters["allowed_columns"]))
+    return table
+
+
+def battery(source: Source, table: pd.DataFrame, parameters: Mapping) -> list[Check]:
+    """As `pipelines.battery`, on cohorts, with one of credit's boosted candidates, which all go the same way."""
+    return binary_battery(source, in_cohorts(table, _study(parameters)), parameters, TRAINER)
+
+
+def _study(parameters: Mapping) -> Study:
+    return Study.read(*(parameters[name] for name in ("as_of", "horizon_days", "origins", "spacing_days")))

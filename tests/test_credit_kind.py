@@ -1,0 +1,169 @@
+"""Credit through the pipeline: a flat source by its commands, a lender's applications by what these are made of."""
+
+import json
+from dataclasses import asdict, replace
+from datetime import date, timedelta
+
+import homes
+import lender
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from contracts.errors import Refused
+from contracts.study import Study
+from decisions.lending import APPROVE, REFUSE
+from evaluation.ranking import auc
+from features.applications import form_dictionary, form_hashes
+from models import credit
+from pipelines.kinds import credit as kind
+from pipelines.training.credit import training
+from sources import open_source
+from training_table import credit_table, in_cohorts, loan_sums, panel
+
+AS_OF = "2026-07-01"
+PARAMETERS = {
+    "as_of": lender.AS_OF, **lender.DATES, "past_due_days": 90, "indeterminate_days": 90, "protected": "age",
+    "leak_bound_events": 0.95, "leak_bound_flat": 0.9, "allowed_columns": "",
+}  # fmt: skip
+FORM = [
+    "asked_cents",
+    "term",
+    "income_cents",
+    "employment_years",
+    "purpose",
+    "housing",
+    "existing_loans",
+    "bureau_score",
+]
+ABOUT = {
+    "hidden": ["age"], "asked_days": 60, "amount_column": "asked_cents", "amount_unit_cents": 1.0, "cut_off": 0.15,
+    "scale": {"edges": [0.05, 0.15], "pd": [0.02, 0.1, 0.3]}, "dictionary": {}, "base_rate": 0.1,
+    "terms": {"margin": 0.1, "loss_given_default": 0.5, "exposed": 0.9, "cost": 500, "usage": 0.7,
+              "usage_elasticity": 0.6, "risk_elasticity": 1.0},
+    "rules": {"menu": [0.6, 1.0, 1.25], "best": 1.25, "worst": 0.6, "loss_share": 0.01},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CRM_HOME", str(lender.made(tmp_path_factory)))
+        yield open_source("world")
+
+
+@pytest.fixture(scope="module")
+def table(source):
+    return training(source, PARAMETERS)
+
+
+@pytest.fixture(scope="module")
+def model(source, table):
+    words = form_dictionary(source.tables, source.attributes, ["age"])
+    about = {**ABOUT, "dictionary": {name: asdict(words[name]) for name in FORM}}
+    return replace(credit.fit(credit.SCORECARD, table, FORM, "fast", 1), about=about)
+
+
+def test_scores_of_a_days_applications_are_of_their_own_days(source, model):
+    origin = date(2025, 12, 1)
+    asked = kind.subjects(source, ABOUT, origin)
+    days = pd.to_datetime(asked.origin).dt.date
+    assert min(days) >= origin - timedelta(days=60) and max(days) < origin
+    assert "age" not in asked and asked.application_id.is_unique
+    scores = kind.scored(model, asked)
+    assert list(scores.columns[:2]) == ["customer_id", "application_id"]
+    assert (
+        scores.score.between(0, 1).all() and (scores.low <= scores.score).all() and (scores.score <= scores.high).all()
+    )
+    assert set(scores.band) <= {"A", "B", "C"} and scores.reason_1.str.len().gt(0).all()
+    plan, said = kind.decide(scores, asked, ABOUT)
+    assert set(plan.application_id) == set(asked.application_id)
+    assert set(plan.action) == {APPROVE, REFUSE}
+    assert plan.expected_loss_cents.sum() <= 0.01 * asked.asked_cents.sum() + len(plan)
+    assert (plan.limit_cents > 0).eq(plan.action == APPROVE).all() and plan.binding.notna().all()
+    assert f"of {len(plan):,} approved" in said and "one more unit of loss" in said
+
+
+def test_nobody_to_score_is_refused(source):
+    with pytest.raises(Refused, match="Nobody applied at world in the 60 days before 2022-06-01"):
+        kind.subjects(source, ABOUT, date(2022, 6, 1))
+
+
+def test_test_rows_find_their_features_again(source, table):
+    rows = table.sample(40, random_state=1).sort_values(["origin", "customer_id", "application_id"])
+    again = kind.judged_on(source, ABOUT, rows).set_index("application_id").loc[rows.application_id]
+    columns = [name for name in table.columns if name not in ("customer_id", "application_id", "origin", "outcome")]
+    pd.testing.assert_frame_equal(again[columns].reset_index(drop=True), rows[columns].reset_index(drop=True))
+
+
+def test_a_scorecard_of_the_form_foretells_later_loans(table):
+    cohorts = in_cohorts(table, Study.read(lender.AS_OF, **lender.DATES))
+    found = credit.judge(cohorts, FORM, 270, "fast", 1, candidates=credit.LIGHT)
+    assert auc(found.test.outcome, found.test[credit.SCORECARD]) > 0.65
+    assert set(found.test.application_id) <= set(table.application_id)
+
+
+def test_the_columns_of_a_source_have_hashes_and_sql(source):
+    assert kind.columns(source) == form_hashes(source.tables, source.attributes, ())
+    assert "applications" in kind.sql(source) and "instalments" in kind.sql(source)
+
+
+def test_money_is_what_the_second_approves_more_than_the_first():
+    rows = pd.DataFrame({"outcome": [0, 1, 0, 1], "champion": [0.1, 0.1, 0.3, 0.3], "score": [0.1, 0.3, 0.1, 0.3],
+                         "exposure_cents": [10_000] * 4, "customer_id": range(4)})  # fmt: skip
+    gain = kind.money(rows, ABOUT, 0)
+    assert gain.value == pytest.approx((1_000 - 500) - (-10_000 * 0.45 - 500))
+    assert kind.selected(rows.score.to_numpy(), ABOUT).tolist() == [True, False, True, False]
+
+
+def test_sums_and_panels_are_of_the_loans_of_the_study(source, table):
+    study = Study.read(lender.AS_OF, **lender.DATES)
+    loans, ended = loan_sums(source.tables, study, 90, 200, 0.12)
+    assert set(table.application_id) <= set(loans.application_id)
+    assert (loans.drawn_cents <= loans.limit_cents * 1.01).all() and loans.drawn_cents.gt(0).all()
+    assert len(ended) > 20 and (ended.came_cents <= ended.owed_cents * 1.3).all()
+    aged = panel(source.tables, study, 6)
+    assert aged.month.max() <= 6 and set(aged.application_id) <= set(loans.application_id)
+
+
+def test_a_source_without_loans_is_refused(source):
+    tables = {name: of for name, of in source.tables.items() if name != "instalments"}
+    study = Study.read(lender.AS_OF, **lender.DATES)
+    with pytest.raises(Refused, match="instalments is not there"):
+        credit_table(tables, source.attributes, study, [], 90, 90)
+
+
+@pytest.fixture(scope="module")
+def german(tmp_path_factory):
+    """A project with credit retrained and scored on a flat source, and what the commands said."""
+    home = homes.make(tmp_path_factory.mktemp("german") / "home")
+    asked = ("credit", "--source", "german", "--as-of", AS_OF)
+    return home, homes.crm(home, "retrain", *asked, "-p", "effort=fast"), homes.crm(home, "score", *asked)
+
+
+@pytest.mark.slow
+def test_a_flat_source_goes_all_the_way(german):
+    home, retrained, scored = german
+    assert retrained.code in (0, 3), retrained.err
+    assert scored.code == 0, scored.err
+    scores = pq.read_table(home / "data/scores/model=credit" / f"as_of={AS_OF}" / "german.parquet").to_pandas()
+    assert len(scores) == 1_000 and scores.band.nunique() > 3 and scores.reason_3.notna().all()
+    plan = pq.read_table(home / "data/decisions/model=credit" / f"as_of={AS_OF}" / "german.parquet").to_pandas()
+    assert set(plan.action) == {APPROVE, REFUSE}
+    assert plan.expected_loss_cents.sum() <= 0.02 * 100 * 3_271_258
+    assert (plan.expected_profit_cents.to_numpy()[:-1] >= plan.expected_profit_cents.to_numpy()[1:]).all()
+
+
+@pytest.mark.slow
+def test_what_a_regulator_asks_for_is_in_the_run(german):
+    home, _, _ = german
+    (run,) = homes.runs(home)
+    files = {p.name for p in (home / "mlruns").rglob("*") if run.info.run_id in str(p)}
+    for table in ("candidates", "grades", "stability", "terms", "limits", "fairness", "overrides", "rejects"):
+        assert f"{table}.csv" in files or f"{table}.json" in files, table
+    for name in ("auc", "gini", "ks", "h", "hosmer_lemeshow_p", "score_psi"):
+        assert np.isfinite(run.data.metrics[f"test/{name}"])
+    models = [json.loads(file.read_text()) for file in (home / "mlruns").rglob("credit.json")]
+    columns = {column for model in models for column in model["columns"]}
+    assert columns and not columns & {"age_in_years", "personal_status_and_sex", "foreign_worker"}
