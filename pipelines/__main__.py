@@ -173,12 +173,13 @@ def ui(port: Annotated[int, typer.Option(help="On loopback only.")] = 5000):
 def world(
     customers: Annotated[int, typer.Option(help="How many.")],
     seed: Annotated[int, typer.Option(help="The same seed makes the same world.")],
+    days: Annotated[int, typer.Option(help="From its first day on; credit needs four years to see loans end.")] = 730,
     folder: Annotated[str, typer.Option("--out", help="Where to put it.")] = "data/raw/world",
 ):
     """Make a simulated company, whose truth is known, for the source `world`."""
     from pipelines.world import world as run
 
-    out.print(f"simulated world: {run(customers, seed, folder, say)}", soft_wrap=True)
+    out.print(f"simulated world: {run(customers, seed, days, folder, say)}", soft_wrap=True)
 
 
 @app.command()

@@ -11,7 +11,7 @@ from sources.world.credit import Credit
 from sources.world.parameters import World
 from sources.world.writer import write_world
 
-WORLD = World(1_500, 7, days=1_300, credit=Credit(applies=0.9, again=0.5, level=-3.2), identities=None)
+WORLD = World(1_500, 7, days=1_300, credit=Credit(applies=0.9, again=0.5, level=-3.2), campaigns=None, identities=None)
 AS_OF = "2026-07-01"
 DATES = {"horizon_days": 270, "origins": 8, "spacing_days": 182}
 

@@ -1,6 +1,7 @@
 """Credit through the pipeline: a flat source by its commands, a lender's applications by what these are made of."""
 
 import json
+import shutil
 from dataclasses import asdict, replace
 from datetime import date, timedelta
 
@@ -14,10 +15,13 @@ import pytest
 from contracts.errors import Refused
 from contracts.study import Study
 from decisions.lending import APPROVE, REFUSE
+from evaluation import leakage
 from evaluation.ranking import auc
 from features.applications import form_dictionary, form_hashes
 from models import credit
 from pipelines.kinds import credit as kind
+from pipelines.parameters import complete, notebook_of
+from pipelines.run_notebook import run_notebook
 from pipelines.training.credit import training
 from sources import open_source
 from training_table import credit_table, in_cohorts, loan_sums, panel
@@ -167,3 +171,37 @@ def test_what_a_regulator_asks_for_is_in_the_run(german):
     models = [json.loads(file.read_text()) for file in (home / "mlruns").rglob("credit.json")]
     columns = {column for model in models for column in model["columns"]}
     assert columns and not columns & {"age_in_years", "personal_status_and_sex", "foreign_worker"}
+
+
+@pytest.mark.slow
+def test_the_notebook_argues_on_a_lenders_applications(tmp_path_factory, tmp_path, monkeypatch):
+    """Terms are told by instalments, the rejected are a band, and no table holds an application."""
+    home = shutil.copytree(lender.made(tmp_path_factory), tmp_path / "home")
+    monkeypatch.setenv("CRM_HOME", str(home))
+    notebook, stage = notebook_of("credit"), tmp_path / "stage"
+    stage.mkdir()
+    asked = {"source": "world", "as_of": lender.AS_OF, "effort": "fast", "protected": "age", **lender.DATES}
+    run_notebook(notebook, tmp_path / "executed.ipynb", complete(notebook, asked), lambda _: None, stage)
+    record = json.loads((stage / "record.json").read_text())
+    assert "Simulated customers." in record["verdict"]
+    tables = {file.stem.removesuffix("-simulated"): pd.read_csv(file) for file in stage.rglob("*.csv")}
+    assert set(tables["terms"].told_by) == {"instalments"}
+    assert len(tables["rejects"]) == 7 and tables["rejects"].share_bad.between(0, 1).all()
+    low, high = record["metrics"]["rejected/share_bad"][1:]
+    assert low == pytest.approx(tables["rejects"].share_bad.min()) and high > low
+    assert {"roll_rates", "vintages", "grades", "stability", "fairness", "overrides", "limits"} <= set(tables)
+    assert tables["overrides"].applications.sum() == tables["limits"].applications.sum()
+    assert not [name for name, table in tables.items() if {"application_id", "customer_id"} & set(table)]
+    said = (tmp_path / "executed.ipynb").read_text()
+    assert "would have gone bad" in said and "One more unit of loss budget" in said
+
+
+def test_where_few_loans_lie_before_half_of_the_latest_cohort_teaches_the_other():
+    """Nothing learnt was open at the origin it is validated on, and nobody validates herself."""
+    draw = np.random.default_rng(0)
+    days = {"2023-01-05": 3, "2023-07-06": 200, "2024-01-04": 250, "2024-07-04": 260, "2026-01-01": 100}
+    rows = [(who, day, int(draw.random() < 0.2)) for day, n in days.items() for who in draw.permutation(2_000)[:n]]
+    table = pd.DataFrame(rows, columns=["customer_id", "origin", "outcome"]).sort_values(["origin", "customer_id"])
+    (split,) = credit.splits(table.reset_index(drop=True), 365, 1)
+    assert leakage.apart(table.reset_index(drop=True), [split], 365).passed
+    assert split.learn.sum() > 120 and split.validate.sum() == 130 and not (split.learn & split.validate).any()

@@ -60,8 +60,8 @@ class Evidence:
 def splits(table: pd.DataFrame, horizon_days: int, seed: int) -> list[Split]:
     """By origin, with an embargo of one horizon; a table of one origin in five folds of subjects.
 
-    Where fewer than 20 of either outcome lie before the origin to validate on, one half of the customers validates what
-    the other half teaches.
+    Where fewer than 20 of either outcome lie a horizon before the origin to validate on, half of its customers teach,
+    too, and the others validate.
     """
     origin, outcome = pd.to_datetime(table.origin), table.outcome.to_numpy()
     days = np.sort(origin.unique())
@@ -72,13 +72,12 @@ def splits(table: pd.DataFrame, horizon_days: int, seed: int) -> list[Split]:
     embargo = timedelta(days=horizon_days)
     test = (origin == days[-1]).to_numpy()
     before = origin <= days[-1] - embargo
-    validate = (origin == origin[before].max()).to_numpy()
-    learn = (origin <= origin[before].max() - embargo).to_numpy()
+    validate = (origin == origin[before].max()).to_numpy(copy=True)
+    learn = (origin <= origin[before].max() - embargo).to_numpy(copy=True)
     events = outcome[learn].sum()
-    if min(events, learn.sum() - events) < FEWEST:  # one training origin, or few before: half of its customers validate
-        half = grouped_folds(outcome[before], table.customer_id[before], 2, seed)
-        learn, validate = before.to_numpy(copy=True), before.to_numpy(copy=True)
-        learn[before], validate[before] = half == 0, half == 1
+    if min(events, learn.sum() - events) < FEWEST:  # half of that origin teaches the other half
+        half = grouped_folds(outcome[validate], table.customer_id[validate], 2, seed)
+        learn[validate], validate[validate] = half == 0, half == 1
     return [Split(learn, validate, test)]
 
 
