@@ -5,10 +5,19 @@ import pytest
 from hypothesis import given as given_draws
 from hypothesis import strategies as st
 
-from decisions.targeting import Choice, Depth, assigned, best_arms, choose_depth, targeting_plan, top_share
+from decisions.targeting import (
+    Choice,
+    Depth,
+    assigned,
+    best_arms,
+    choose_depth,
+    incremental_margin,
+    targeting_plan,
+    top_share,
+)
 from evaluation.arm_values import arm_values
 from evaluation.policy_value import given, net_of, policy_gain, policy_table, policy_value
-from evaluation.uplift_calibration import calibrated_uplift, uplift_calibration, uplift_deciles
+from evaluation.uplift_calibration import calibrated_uplift, recalibrate, uplift_calibration, uplift_deciles
 
 COST = np.array([0, 2, 80])
 
@@ -82,15 +91,39 @@ def test_the_best_arm_by_hand():
     assert assigned(choice, np.inf).tolist() == [0, 0, 0, 0]
 
 
+def test_a_discount_costs_most_on_those_who_would_have_bought():
+    """A sure thing buys at 0.9 for 100 or, with the voucher, for 70; the voucher moves another from 0.1 to 0.4."""
+    found = incremental_margin([0.9, 0.1], [[0, 0], [0.2, 0.3]], [[100, 100, 70], [100, 100, 70]])
+    assert found == pytest.approx(np.array([[0, -27], [20, 18]]))
+    assert incremental_margin([0.95], [[0.2]], [[100, 100]]) == pytest.approx(np.array([[5]]))
+    with pytest.raises(ValueError, match="but are of"):
+        incremental_margin([0.9], [[0, 0]], [[100, 100]])
+
+
 def test_the_depth_by_hand():
     """Twenty customers by expected gain; the first eight brought 3 each, the next two lost 1 each, the rest 5 each."""
     profit = np.array([3] * 8 + [-1] * 2 + [-5] * 10)
     values = np.column_stack([np.zeros(20), profit])
     choice = Choice(np.ones(20, int), np.arange(20, 0, -1.0))
+    # all are expected to pay and lost 28 together; the first eight brought 24, surely more
     assert choose_depth(values, choice) == Depth(13.0, 0.4, 24 / 20)
     assert choose_depth(-np.abs(values), choice) == Depth(np.inf, 0, 0)
     tied = Choice(choice.arm, np.where(choice.gain > 10, 2.0, 1.0))  # the first ten are one group
     assert choose_depth(values, tied) == Depth(2.0, 0.5, 22 / 20)
+
+
+def test_a_lucky_depth_is_no_reason():
+    """Expected to pay: the first ten of twenty, which brought 1 each. One more brought 2: that may be luck."""
+    profit = np.array([0, 2] * 5 + [2] + [-1] * 9)
+    values = np.column_stack([np.zeros(20), profit])
+    choice = Choice(np.ones(20, int), np.arange(10, -10, -1.0))
+    found = choose_depth(values, choice)
+    assert (found.share, found.profit) == (0.5, 0.5) and 0 < found.threshold <= 1
+    assert assigned(choice, found.threshold).tolist() == [1] * 10 + [0] * 10
+    # of a hundred such customers it is certain
+    many = Choice(np.ones(2_000, int), np.repeat(choice.gain, 100))
+    assert choose_depth(np.repeat(values, 100, axis=0), many).share == 0.55
+    assert choose_depth(np.repeat(values, 100, axis=0), many, np.repeat(np.arange(20), 100)).share == 0.5
 
 
 def test_a_rival_contacts_as_many():
@@ -100,30 +133,28 @@ def test_a_rival_contacts_as_many():
 
 @given_draws(st.integers(0, 50))
 def test_nobody_is_contacted_at_a_loss_that_is_known(seed):
-    """With the truth in the place of a model no depth can add: the rule contacts nobody with an expected loss."""
+    """With the truth in the place of a model, the rule contacts exactly those whose contact pays."""
     truth = drawn(seed, 200)[3]
     choice = best_arms(truth[:, 1:] - truth[:, :1], COST[1:])
     depth = choose_depth(net_of(truth, COST), choice)
-    assert choice.gain[choice.gain >= depth.threshold].sum() / 200 == pytest.approx(depth.profit)
-    best = np.maximum(choice.gain, 0).mean()
-    assert best - 0.05 * np.abs(choice.gain).max() <= depth.profit <= best + 1e-9
+    assert depth.profit == pytest.approx(np.maximum(choice.gain, 0).mean())
+    assert np.array_equal(assigned(choice, depth.threshold) > 0, choice.gain > 0)
 
 
 def test_a_depth_chosen_on_one_half_is_judged_on_the_other():
-    """The depth that is best on a half is worth less on the other; without any effect that is plain."""
+    """Without any effect: what a depth seems to have brought where it was chosen, it does not bring elsewhere."""
     rng = np.random.default_rng(3)
     shown, judged = [], []
-    for _ in range(200):
-        effect = rng.normal(size=400) * 10
-        values = np.column_stack([np.zeros(400), effect])
+    for _ in range(400):
+        values = np.column_stack([np.zeros(400), rng.normal(-1, 10, 400)])
         choice = Choice(np.ones(400, int), rng.random(400))
-        depth = choose_depth(values[:200], Choice(choice.arm[:200], choice.gain[:200]))
-        shown.append(depth.profit)
-        judged.append(
-            given(values[200:], assigned(Choice(choice.arm[200:], choice.gain[200:]), depth.threshold)).mean()
-        )
-    assert np.mean(shown) > 0.3
-    assert abs(np.mean(judged)) < 4 * np.std(judged) / np.sqrt(200)
+        half = Choice(choice.arm[:200], choice.gain[:200]), Choice(choice.arm[200:], choice.gain[200:])
+        depth = choose_depth(values[:200], half[0])
+        if 0 < depth.share < 1:
+            shown.append(depth.profit)
+            judged.append(given(values[200:], assigned(half[1], depth.threshold)).mean())
+    assert len(shown) > 20 and np.mean(shown) > 0.1
+    assert np.mean(judged) < 0
 
 
 def test_a_plan_names_arms_and_leaves_the_hold_out_alone():
@@ -165,6 +196,19 @@ def test_the_slope_says_how_far_predictions_are_stretched(stretch):
         found = uplift_calibration(values[:, 2] - values[:, 0], stretch * effect).slope
         covered += found.low <= 1 / stretch <= found.high
     assert covered >= 181
+
+
+def test_recalibrated_effects_are_calibrated_on_other_rows():
+    """Predictions three times too extreme and ten too high; then some that say nothing; then some too tame."""
+    outcome, arm, propensity, truth, _ = drawn(6, 60_000)
+    values, effect = arm_values(outcome, arm, propensity, truth), truth[:, 2] - truth[:, 0]
+    seen, half = values[:, 2] - values[:, 0], np.arange(60_000) < 30_000
+    found = recalibrate(seen[half], 3 * effect[half] + 10)
+    after = uplift_calibration(effect[~half], found.apply(3 * effect[~half] + 10))
+    assert after.slope.value == pytest.approx(1, abs=0.1) and after.shift.value == pytest.approx(0, abs=6)
+    assert recalibrate(seen, np.zeros(60_000)) == (pytest.approx(seen.mean()), 0, 0)
+    assert recalibrate(seen, -effect).slope == 0
+    assert recalibrate(seen, effect / 3).slope == 1
 
 
 def test_copies_of_a_customers_rows_move_no_decile():

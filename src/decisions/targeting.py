@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from evaluation.estimate import checked_scores
-from evaluation.policy_value import given
-from evaluation.tie_groups import at_shares, tie_groups
+from evaluation.policy_value import given, policy_gain
 
 CONTROL = 0
 DEPTHS = np.linspace(0, 1, 21)
+EXPECTED = float(np.nextafter(0, 1))  # a gain of zero is no reason to contact
 
 
 class Choice(NamedTuple):
@@ -28,13 +28,34 @@ class Choice(NamedTuple):
 class Depth(NamedTuple):
     """How deep to contact: those whose expected gain is at least `threshold` (infinite: nobody).
 
-    share, profit: of the customers it was chosen on, and what it brought there per head; optimistic, since it was the
+    share, profit: of the customers it was chosen on, and what it brought there per head; optimistic where it was the
     best of several.
     """
 
     threshold: float
     share: float
     profit: float
+
+
+def incremental_margin(without, effect, value) -> np.ndarray:
+    """What each arm but the control is expected to add to margin before its cost, in cents (n, k - 1).
+
+    without  the probability of buying in the control (n,)
+    effect   what each arm adds to it (n, k - 1)
+    value    the margin of those purchases under each arm, the control first, in cents (n, k): a discount is paid on
+             all of them, so that it costs most on those who would have bought anyway
+
+    Amounts are heavy-tailed and mostly zero; an effect on buying is seen long before one on money is. Probabilities are
+    cut to [0, 1].
+    """
+    without, effect, value = (np.asarray(of, dtype=float) for of in (without, effect, value))
+    if effect.ndim != 2 or value.shape != (len(effect), effect.shape[1] + 1) or without.shape != (len(effect),):
+        raise ValueError(
+            f"without, effect and value must be of shapes (n,), (n, k - 1) and (n, k), but are of {without.shape}, "
+            f"{effect.shape} and {value.shape}."
+        )
+    stays = np.clip(without, 0, 1)[:, None]
+    return np.clip(stays + effect, 0, 1) * value[:, 1:] - stays * value[:, :1]
 
 
 def best_arms(effect, cost) -> Choice:
@@ -55,24 +76,31 @@ def best_arms(effect, cost) -> Choice:
     return Choice(by_cost[best] + 1, gain[np.arange(len(gain)), best])
 
 
-def choose_depth(values, choice: Choice) -> Depth:
-    """The depth, in steps of a twentieth, at which the choice brought most; the least such depth.
+def choose_depth(values, choice: Choice, subjects=None) -> Depth:
+    """Everybody whose contact is expected to pay, unless another depth surely brought more; then the best of these.
 
-    values  scores of each arm net of its cost, in cents (n, k): `policy_value.net_of`. Not of the rows that the rule is
-            judged on, nor foretold by models that learnt from them
+    values    scores of each arm net of its cost, in cents (n, k): `policy_value.net_of`. Not of the rows that the rule
+              is judged on, nor foretold by models that learnt from them
+    subjects  id of the customer of each row
+
+    Depths are tried in steps of a twentieth, and rounded to whole groups of equal gain, which a threshold cannot cut.
+    Outcomes are so noisy that the best of many depths is mostly the luckiest: the 95% interval of what it brought more
+    than the expected one must lie above zero.
     """
     profit = given(values, choice.arm) - given(values, np.full(len(choice.arm), CONTROL))
-    groups = tie_groups(choice.gain)
-    size = groups.total(np.ones(profit.size))
-    reached = at_shares(size, groups.total(profit), DEPTHS) / profit.size
-    best = int(np.argmax(reached))
-    if best == 0:
-        return Depth(np.inf, 0.0, 0.0)
-    # the group in which the depth ends is contacted as a whole: a threshold cannot cut it
-    last = int(np.searchsorted(np.cumsum(size), DEPTHS[best] * profit.size - 1e-9))
-    threshold = float(choice.gain[groups.order][groups.starts][last])
-    kept = choice.gain >= threshold
-    return Depth(threshold, float(kept.mean()), float(profit[kept].sum() / profit.size))
+    ranked = np.sort(choice.gain)[::-1]
+    last = np.unique(np.rint(DEPTHS * ranked.size).astype(int))
+    thresholds = np.unique(np.append(np.where(last > 0, ranked[np.maximum(last, 1) - 1], np.inf), EXPECTED))[::-1]
+    depths = [_at(threshold, choice.gain, profit) for threshold in thresholds]
+    expected = _at(EXPECTED, choice.gain, profit)
+    best = max(depths, key=lambda depth: depth.profit)
+    first, second = (np.where(choice.gain >= depth.threshold, profit, 0.0) for depth in (expected, best))
+    return best if policy_gain(first, second, subjects).low > 0 else expected
+
+
+def _at(threshold: float, gain: np.ndarray, profit: np.ndarray) -> Depth:
+    kept = gain >= threshold
+    return Depth(float(threshold), float(kept.mean()), float(profit[kept].sum() / profit.size))
 
 
 def assigned(choice: Choice, threshold: float) -> np.ndarray:

@@ -42,6 +42,30 @@ class UpliftCalibration(NamedTuple):
     slope: Estimate
 
 
+class EffectRecalibration(NamedTuple):
+    """Predictions moved to the mean effect that was seen, and pulled together around it by `slope`, in [0, 1]."""
+
+    mean: float
+    centre: float
+    slope: float
+
+    def apply(self, predicted) -> np.ndarray:
+        """The effects that may be believed, of new predictions (n,)."""
+        return self.mean + self.slope * (np.asarray(predicted, dtype=float) - self.centre)
+
+
+def recalibrate(effect, out_of_fold, subjects=None) -> EffectRecalibration:
+    """What `uplift_calibration` finds, as a correction; the order of predictions stays, unless they say nothing.
+
+    effect, out_of_fold  effect scores, and predictions by models that have not seen their rows (n,)
+
+    Learners are too extreme where effects are small beside noise, so that a slope beyond 1 is taken for chance.
+    """
+    effect, out_of_fold, _, members = _grouped(effect, out_of_fold, None, BINS)
+    slope = uplift_calibration(effect, out_of_fold, subjects).slope.value if members.max() else 0.0
+    return EffectRecalibration(float(effect.mean()), float(out_of_fold.mean()), float(np.clip(slope, 0, 1)))
+
+
 def uplift_deciles(effect, predicted, subjects=None, bins: int = BINS) -> Deciles:
     """Predicted and observed effects in groups of equal size; fewer than `bins` where predictions are tied.
 
