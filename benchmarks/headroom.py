@@ -39,6 +39,7 @@ from contracts.places import root
 from evaluation.bootstrap import interval, resamples
 from evaluation.ranking import auc, normalised_gini
 from evaluation.tie_groups import tie_groups
+from evaluation.uplift import qini
 from features.subjects import frame
 from models import churn
 from sources import open_source
@@ -157,14 +158,6 @@ def gap_closed(of: Scores, seed: int) -> tuple[float, float, float]:
     return interval(closed(np.ones(of.outcome.size)), np.array([closed(weight) for weight in draws]))
 
 
-def qini(effect: np.ndarray, score: np.ndarray) -> float:
-    """What treating by falling score adds over treating at random, in buyers for 10,000 heads."""
-    groups = tie_groups(score)
-    share = np.concatenate([[0], np.cumsum(groups.total(np.ones(effect.size)))]) / effect.size
-    gained = np.concatenate([[0], np.cumsum(groups.total(effect))]) / effect.size
-    return float(10_000 * np.trapezoid(gained - share * effect.mean(), share))
-
-
 def campaigns(known: Known) -> pd.DataFrame:
     """For each arm: its average effect on buying, and the Qini of three rankings by what is true."""
     true, rows = known.contacts, []
@@ -173,7 +166,7 @@ def campaigns(known: Known) -> pd.DataFrame:
         effect = treated - control
         chance = np.random.default_rng(known.world.seed).random(effect.size)
         rankings = {"best": effect, "by response": treated, "by chance": chance}
-        found = {f"Qini {name}": qini(effect, score) for name, score in rankings.items()}
+        found = {f"Qini {name}": 10_000 * qini(effect, score) for name, score in rankings.items()}
         rows.append({"arm": arm.name, "effect": effect.mean(), "harmed": (effect < 0).mean()} | found)
     return pd.DataFrame(rows)
 
