@@ -19,8 +19,8 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     help="Whom to keep, lend to, write to, and what each is worth: train, score and compare, as of a day.",
-    epilog="Exit codes: 0 done, 1 a bug, 2 refused before anything was written, 3 done but the champion stays, "
-    "4 another run holds the lock, 5 disk, store or source failed, 143 stopped.",
+    epilog="Exit codes: 0 done, 1 a bug, 2 refused before anything was written, 3 done but the champion stays, or "
+    "ought not to, 4 another run holds the lock, 5 disk, store or source failed, 143 stopped.",
 )
 app.add_typer(reviewing)
 app.add_typer(scheduling)
@@ -145,10 +145,12 @@ def runs(model: Annotated[str | None, typer.Option("--model", help="Only this mo
 @app.command()
 def ui(port: Annotated[int, typer.Option(help="On loopback only.")] = 5000):
     """Open the MLflow UI on loopback, with the runs in it."""
-    from registry.store import client, tracking_uri
+    from registry.store import tracking_uri
+    from registry.views import links
 
-    client()
     out.print(f"http://127.0.0.1:{port}/#/experiments?workflowType=machine_learning   (end with Ctrl-C)")
+    for name, link in links(port).items():
+        out.print(f"{name:12} {link}", soft_wrap=True)
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     os.execv(
         sys.executable,

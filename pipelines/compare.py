@@ -72,7 +72,7 @@ def compare(first_id: str, second_id: str, table: pd.DataFrame | None = None) ->
     known = about.content(second_id, f"model/{second.model}.json")["about"]
     if part or (new and old):
         source = open_source(second.parameters["source"])
-        table = _on(rows, kind.judged_on(source, known, rows) if table is None else table)
+        table = features_of(rows, kind.judged_on(source, known, rows) if table is None else table)
     if part:
         _refuse_other_features(first, kind.columns(source), old)
         champion = old.predict(table)
@@ -133,7 +133,7 @@ def _load(run: About, part: str, folder: Path, kind: Kind) -> Model | None:
     return kind.load(folder)
 
 
-def _on(rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+def features_of(rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """The table's rows in the order of the test rows; raises `Refused` where one is not there."""
     keys = keys_of(rows.columns)
     table = table.set_index(keys)

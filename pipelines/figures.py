@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 import pandas as pd
 
 from contracts.places import root
@@ -17,6 +18,48 @@ WORDS = {
     "log_loss": "log loss",
     "ece": "calibration error",
 }
+
+
+def save(figure, file: Path) -> None:
+    """Write a figure, the same bytes each time, and close it."""
+    import matplotlib.pyplot as plt
+
+    figure.savefig(file, dpi=110, metadata={"Software": None})
+    plt.close(figure)
+
+
+def still_right(done, measure: str):
+    """What `pipelines.watch` found in three panels.
+
+    The scores of then and now, the columns that moved most, the headline measure when it was judged and since.
+    """
+    import matplotlib.pyplot as plt
+
+    with plt.style.context(root() / "notebooks" / "house.mplstyle"):
+        figure, (scores, columns, since) = plt.subplots(1, 3, figsize=(12.5, 4.2), width_ratios=(1.2, 1.4, 0.8))
+        word = " (simulated)" if done.simulated else ""
+        figure.suptitle(
+            f"Is {done.model} version {done.version.number} still right on {done.as_of}? {done.verdict.title()}.{word}",
+            x=0.01, ha="left", fontweight="bold", fontsize=14,
+        )  # fmt: skip
+        bins = np.histogram_bin_edges(np.concatenate([done.then.score, done.now.score]), 20)
+        for rows, name in ((done.then, "when it was judged"), (done.now, "now")):
+            shares = np.histogram(rows.score, bins)[0] / max(1, len(rows))
+            scores.stairs(shares, bins, label=f"{name}, {len(rows):,}", linewidth=2)
+        scores.set(title="What it says", xlabel="score", ylabel="share of subjects")
+        scores.legend()
+        shown = done.columns.nlargest(8, "psi").iloc[::-1]
+        columns.barh(shown.column, shown.psi, color=np.where(shown.moved, "#D55E00", "0.75"))
+        columns.set(title="What moved (orange: surely)", xlabel="stability index, beyond chance", ylabel="column")
+        for place, found in enumerate((done.promised, done.matured)):
+            if found is not None and np.isfinite(found).all():
+                since.errorbar(
+                    [place], [found.value], yerr=[[found.value - found.low], [found.high - found.value]], fmt="o"
+                )
+        said = "What came true" if done.matured is not None else "What came true: not known yet"
+        since.set(title=said, ylabel=measure, xlabel="subjects of", xticks=[0, 1], xticklabels=["judged", "since"],
+                  xlim=(-0.6, 1.6))  # fmt: skip
+    return figure
 
 
 def forest(gains: pd.DataFrame, title: str, file: Path) -> None:

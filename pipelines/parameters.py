@@ -7,7 +7,7 @@ import ast
 import difflib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import yaml
@@ -98,6 +98,19 @@ def _refuse_text(value) -> None:
         )
     if len(value) > LONGEST or CONTROL.search(value):
         raise ValueError(f"must be at most {LONGEST:,} characters that one can see, but is {value[:40]!r}.")
+
+
+def refuse_parameters(model: str, asked: Mapping[str, object], had: Collection[str]) -> None:
+    """Raises `Refused` for a name that a run of the model did not have, and for a value that its notebook refuses.
+
+    had  the names of the run's parameters; the notebook of then may have declared others than that of now
+    """
+    wrong = [f"The run has no parameter {name!r}.{_near(name, had)}" for name in asked if name not in had]
+    if wrong:
+        raise Refused("\n".join([*wrong, f"It has {', '.join(sorted(had))}. Nothing was run."]))
+    now = declared(notebook_of(model))
+    dated = {"as_of": "2000-01-01"}  # any day: the run's own is not asked for
+    complete(notebook_of(model), {name: value for name, value in asked.items() if name in now} | dated)
 
 
 def _as_type(value, kind: type):

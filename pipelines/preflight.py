@@ -6,10 +6,12 @@ from pathlib import Path
 
 import ibis
 import pandas as pd
+import pyarrow as pa
+from ibis.expr.types import Table
 
 from contracts.places import root
 from contracts.study import day
-from contracts.tables import check
+from contracts.tables import check, named_by
 from evaluation.gate import Check
 from features.identity import features_hash
 from pipelines.fingerprints import visible
@@ -18,6 +20,7 @@ from pipelines.leaks import refuse_future
 from pipelines.training import training_of
 from registry.fingerprint import digest, run_key, table_fingerprint
 from registry.recipe import recipe
+from registry.row_digest import row_digest
 from sources import open_source
 
 CODE = Path(__file__).resolve().parents[1]  # the checkout that runs, whichever project CRM_HOME names
@@ -29,6 +32,7 @@ class Inputs:
 
     recipe     what tells this run from another, file by file and column by column
     simulated  whether its customers are; `label` then says so
+    rows       the digest of each raw table's rows, so that changed ones can be named
     table      the training table, for those who judge without building it again
     checks     what the leak battery asked, and did not find
     """
@@ -40,6 +44,7 @@ class Inputs:
     recipe: Mapping
     label: str
     simulated: bool
+    rows: Mapping[str, pa.Table]
     table: pd.DataFrame
     checks: Sequence[Check]
 
@@ -55,6 +60,7 @@ def preflight(model: str, parameters: Mapping, notebook: Path) -> Inputs:
     tables = visible(source, day(parameters["as_of"], "as_of"))
     fingerprints = {name: table_fingerprint(table) for name, table in tables.items()}
     columns, sql = kind.columns(source), kind.sql(source)
+    rows = {name: row_digest(table, names_of(name, table)) for name, table in tables.items()}
     made_of = recipe(source.label, parameters, tables, fingerprints, files_of(notebook))
     key = run_key(
         {
@@ -69,7 +75,13 @@ def preflight(model: str, parameters: Mapping, notebook: Path) -> Inputs:
     )
     # it follows from the rest, so it is no part of the key, but tells a reviewer where two runs part
     logged = fingerprints | {"training_table": table_fingerprint(ibis.memtable(table))}
-    return Inputs(key, logged, columns, sql, made_of, source.label, source.simulated, table, checks)
+    return Inputs(key, logged, columns, sql, made_of, source.label, source.simulated, rows, table, checks)
+
+
+def names_of(name: str, table: Table) -> list[str]:
+    """The columns by which a row of a raw table is called."""
+    key, subject = named_by(name, table.columns)
+    return [*key, subject]
 
 
 def files_of(notebook: Path) -> dict[str, Path]:

@@ -19,14 +19,16 @@ from pathlib import Path
 from contracts.errors import Refused
 from contracts.places import data, root
 from contracts.study import day
+from contracts.tables import named_by
 from pipelines.fingerprints import visible
-from pipelines.parameters import notebook_of
+from pipelines.parameters import notebook_of, refuse_parameters
 from pipelines.preflight import CODE, files_of
 from pipelines.retrain import stoppable
 from pipelines.score import SCORES, fingerprint_of_scores
-from registry import about, recipe, runs
+from registry import about, evidence, recipe, runs
 from registry.about import About
 from registry.fingerprint import file_digest, table_fingerprint
+from registry.row_digest import other_rows
 from registry.store import client_of
 from sources import open_source
 
@@ -67,7 +69,7 @@ class Rerun:
 def rerun(run_id: str, asked: Mapping[str, object], say: Callable[[str], None]) -> Rerun:
     """Make a run again, with other parameters where `asked` for; the verdict stands on its page, too.
 
-    Raises `Refused` for a run that did not finish or was made by hand.
+    Raises `Refused` for a run that did not finish or was made by hand, and for a parameter that it did not have.
     """
     run = about.about(run_id)
     if run.status != "FINISHED" or not run.version:
@@ -80,6 +82,7 @@ def rerun(run_id: str, asked: Mapping[str, object], say: Callable[[str], None]) 
             f"Run {run_id} kept no recipe: it is older than this rule. Train it again with `crm retrain`; the metrics "
             f"and the sha256 of both are on their pages."
         )
+    refuse_parameters(run.model, asked, run.parameters)
     then = about.content(run_id, recipe.FILE)
     with tempfile.TemporaryDirectory(prefix="crm-rerun-") as folder, stoppable():
         code = _code(run, Path(folder) / "code", say)
@@ -138,14 +141,14 @@ def _made_again(run: About, then: Mapping, asked: Mapping, code: Path, home: Pat
     say(f"2/3 retraining {run.model} on {source} as of {as_of}")
     reason = _crm(code, home, ["retrain", run.model, "--source", source, "--as-of", as_of, *words], say)
     if reason:
-        return Rerun(run.run_id, [], [], _differ_now(run, then, asked), reason)
+        return Rerun(run.run_id, [], [], _differ(run, then, _made_of_now(run, then, asked)), reason)
     say("3/3 comparing")
     found, made_of = _found(home, run.model)
     same, other = recipe.compared(recipe.result(run.tags, run.metrics), found)
     for name in sorted(tag for tag in run.tags if tag.startswith(SCORES)):
         scored = _scored_again(run, source, name.removeprefix(SCORES), code, home, say)
         (same if scored.startswith("scores of") else other).append(scored)
-    return Rerun(run.run_id, same, other, recipe.differences(then, made_of))
+    return Rerun(run.run_id, same, other, _differ(run, then, made_of))
 
 
 def _crm(code: Path, home: Path, words: Sequence[str], say) -> str:
@@ -175,16 +178,37 @@ def _found(home: Path, model: str) -> tuple[recipe.Result, dict]:
     return recipe.result(run.data.tags, run.data.metrics), json.loads(made_of.read_text())
 
 
-def _differ_now(run: About, then: Mapping, asked: Mapping) -> list[str]:
-    """Where the recipe would differ now, of a run that did not get so far as to write its own."""
+def _made_of_now(run: About, then: Mapping, asked: Mapping) -> Mapping:
+    """The recipe as it would be now, of a run that did not get so far as to write its own."""
     try:
         source = open_source(run.parameters["source"])
         tables = visible(source, day(run.as_of, "as_of"))
         found = {name: table_fingerprint(table) for name, table in tables.items()}
-        now = recipe.recipe(source.label, then["parameters"] | asked, tables, found, files_of(notebook_of(run.model)))
+        return recipe.recipe(source.label, then["parameters"] | asked, tables, found, files_of(notebook_of(run.model)))
     except Refused:  # the reason that it could not be made again says so already
-        return []
-    return recipe.differences(then, now)
+        return then
+
+
+def _differ(run: About, then: Mapping, now: Mapping) -> list[str]:
+    """Where the recipes part, and of a raw table with the same columns which rows do: for the terminal only."""
+    kept, rows = evidence.rows_kept(run.run_id), {}
+    tables = visible(open_source(run.parameters["source"]), day(run.as_of, "as_of")) if then != now else {}
+    for name, table in tables.items():
+        was, found = then["data"].get(name), now["data"].get(name)
+        if was and found and name in kept and _types(was) == _types(found) and was != found:
+            rows[name] = other_rows(kept[name], table, *named_by(name, table.columns))
+    said = recipe.differences(then, now, rows)
+    if others := sum(line.startswith("package: ") for line in said):
+        said.append(
+            f"lock: {others} of {len(then['packages'])} packages are not those of then, and this was made with those "
+            f"installed here. A checkout of commit {run.tags.get('crm.commit', '')[:12]} gets the lock of then by "
+            f"`make env`; there `CRM_HOME={root()} .venv/bin/crm rerun {run.run_id}` uses it"
+        )
+    return said
+
+
+def _types(described: Mapping) -> dict[str, str]:
+    return {name: column["type"] for name, column in described["columns"].items()}
 
 
 def _scored_again(run: About, source: str, as_of: str, code: Path, home: Path, say) -> str:

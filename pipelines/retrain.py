@@ -13,8 +13,10 @@ from filelock import FileLock, Timeout
 
 from contracts.places import mlruns
 from features.identity import features_hash
+from pipelines.again import fitted_again
 from pipelines.cards import write_card
 from pipelines.gate import Judged, judge, log_judged
+from pipelines.naming import run_name
 from pipelines.parameters import complete, for_source, notebook_of
 from pipelines.preflight import CODE, preflight
 from pipelines.promotion import settle, user
@@ -62,12 +64,13 @@ def retrain(model: str, source: str, as_of: str, asked: Mapping[str, object], sa
     parameters = complete(notebook, {**for_source(model, source), **asked, "source": source, "as_of": as_of})
     say("1/6 checking the source, its contracts and leaks")
     inputs = preflight(model, parameters, notebook)
-    from registry import ledger, runs
+    from registry import ledger, runs, versions
 
     with _lock(model), stoppable():
         for line in [*runs.reap(), *_sweep(model), *ledger.finish_cut(model)]:
             say(f"found: {line}")
-        run_id = runs.start(model, f"{as_of} {inputs.label}", _tags(notebook, inputs, parameters))
+        named = run_name(inputs, parameters, versions.champion(model, source))
+        run_id = runs.start(model, named, _tags(notebook, inputs, parameters))
         try:
             return _run(model, notebook, parameters, inputs, run_id, say)
         except Stopped:
@@ -80,7 +83,7 @@ def retrain(model: str, source: str, as_of: str, asked: Mapping[str, object], sa
 
 
 def _run(model, notebook, parameters, inputs, run_id, say) -> Retrained:
-    from registry import runs
+    from registry import evidence, runs
 
     stage = mlruns() / "stage" / f"{model}-{run_id}"
     stage.mkdir(parents=True)
@@ -91,6 +94,7 @@ def _run(model, notebook, parameters, inputs, run_id, say) -> Retrained:
         runs.log_datasets(run_id, inputs.fingerprints, inputs.label)
         runs.log_features(run_id, inputs.columns, inputs.sql)
         runs.log_recipe(run_id, inputs.recipe)
+        evidence.keep_rows(run_id, inputs.rows)
         say(f"2/6 running {notebook.name}")
         return _staged(model, notebook, parameters, inputs, run_id, say, executed)
     finally:
@@ -98,7 +102,8 @@ def _run(model, notebook, parameters, inputs, run_id, say) -> Retrained:
 
 
 def _staged(model, notebook, parameters, inputs, run_id, say, executed) -> Retrained:
-    from registry import evidence, runs, versions
+    from registry import evidence, runs, versions, views
+    from registry.card import run_note
 
     stage = executed.parent
     try:
@@ -115,7 +120,8 @@ def _staged(model, notebook, parameters, inputs, run_id, say, executed) -> Retra
     say("4/6 asking the gate, beside the champion")
     champion = versions.champion(model, parameters["source"])
     again = champion is not None and (champion.sha256, champion.key) == (found["sha256"], inputs.key)
-    judged = judge(run_id, None if again else champion, inputs.table, parameters, inputs.checks)
+    more = [*inputs.checks, *fitted_again(run_id, model, inputs.table, parameters)]
+    judged = judge(run_id, None if again else champion, inputs.table, parameters, more)
     log_judged(run_id, judged, stage, inputs.simulated)
     say("5/6 registering the model")
     tags = {
@@ -130,7 +136,8 @@ def _staged(model, notebook, parameters, inputs, run_id, say, executed) -> Retra
     runs.tag(run_id, {"crm.version": str(version.number)})
     say("6/6 pointing the aliases")
     is_champion, standing = settle(version, champion, found, judged)
-    runs.tag(run_id, {"mlflow.note.content": f"{found['verdict']}\n\n{standing}\n\n{judged.said}"})
+    runs.tag(run_id, {"mlflow.note.content": run_note(found["verdict"], standing, judged.said, judged.checks)})
+    views.keep_view(run_id)
     runs.finish(run_id, "FINISHED")
     kept = [_publish(file) for file in kept]
     metrics = {key: tuple(value) for key, value in found["metrics"].items()}
@@ -179,11 +186,14 @@ def _sweep(model: str) -> list[str]:
 
 
 def _tags(notebook, inputs, parameters) -> dict[str, str]:
+    from registry.runs import batch_of
+
     return {
         "crm.key": inputs.key,
         "crm.as_of": parameters["as_of"],
         "crm.source": parameters["source"],
         "crm.label": inputs.label,
+        "batch": batch_of(parameters["as_of"], inputs.label),
         "crm.commit": _commit(),
         "crm.lock": inputs.recipe["lock"],
         "crm.features": features_hash(inputs.columns),

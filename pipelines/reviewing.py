@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.console import KEPT, ModelName, Parameters, SourceName, asked, out, print_frame, say
+from pipelines.console import KEPT, AsOf, ModelName, Parameters, SourceName, asked, out, print_frame, say
 
 Reason = Annotated[str, typer.Option("--reason", help="Why: what a reviewer will ask in a year.")]
 
@@ -65,6 +65,26 @@ def rerun(
     for line in done.differences:
         out.print(f"  {line}", markup=False, soft_wrap=True)
     if not done.identical:
+        raise typer.Exit(KEPT)
+
+
+@reviewing.command()
+def watch(model: ModelName, source: SourceName, as_of: AsOf):
+    """Still right? What the champion is fed and says now beside training, what is decided, what came true, its age.
+
+    Exit code 0: keep. 3: watch or retrain, so that a scheduler can tell somebody.
+    """
+    from evaluation.drift import KEEP
+    from evaluation.gate import shown
+    from pipelines.watch import watch as run
+
+    done = run(model, source, as_of, say)
+    for row in shown([*done.grave, *done.mild]).itertuples():
+        out.print(f"{row.passed:15}  {row.check}: {row.found or 'not known'}, {row.limit}", soft_wrap=True)
+    if done.aged:
+        out.print(f"not asked of what only ever grows: {', '.join(done.aged)}", soft_wrap=True)
+    out.print(done.said, soft_wrap=True)
+    if done.verdict != KEEP:
         raise typer.Exit(KEPT)
 
 

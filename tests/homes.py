@@ -123,7 +123,7 @@ def start(
 def run(home: Path, *words: str, house: Path = HOUSE, folder: Path | None = None, **environment: str) -> Ended:
     """`start`, and wait for the end."""
     process = start(home, *words, house=house, folder=folder, **environment)
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=900)
     return Ended(process.returncode, out, err)
 
 
@@ -175,7 +175,7 @@ def client(home: Path):
 def runs(home: Path) -> list:
     """All runs of models in a project, newest first."""
     store = client(home)
-    models = [e.experiment_id for e in store.search_experiments() if e.name != "ledger"]
+    models = [e.experiment_id for e in store.search_experiments() if e.name not in ("ledger", "watch")]
     return store.search_runs(models, order_by=["start_time DESC"])
 
 

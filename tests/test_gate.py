@@ -10,11 +10,11 @@ from evaluation.gate import Check, calibration_intercept, gate, passes, said, sl
 
 RULE = {
     "gain_margin": 0, "largest_calibration_error": 0.03, "calibration_slope": [0.8, 1.25],
-    "calibration_intercept": [-0.3, 0.3], "slice_error": 0.05, "slice_gain": -0.03,
+    "calibration_intercept": [-0.3, 0.3], "score_shift": 0.25, "slice_error": 0.05, "slice_gain": -0.03,
 }  # fmt: skip
 
 
-def made(seed=1, rows=6000, noise=1.0, rival=3.0):
+def made(seed=1, rows=6000, noise=1.0, rival=1.7):
     """Test rows whose score knows the truth up to little noise, and whose champion knows less."""
     draw = np.random.default_rng(seed)
     truth = draw.normal(-1, 1.5, rows)
@@ -90,6 +90,17 @@ def test_the_intercept_is_the_shift_that_was_planted():
     found = calibration_intercept(y, expit(logit(p) + 0.4))
     assert found.value == pytest.approx(-0.4, abs=1e-9) and found.low < -0.4 < found.high
     assert calibration_intercept(y, p).value == pytest.approx(0, abs=1e-9)
+
+
+def test_scores_that_are_spread_otherwise_than_the_champions_do_not_pass():
+    """Probabilities halved rank alike, and are another distribution; of few rows nothing can be said."""
+    rows = made()
+    what = "move of the scores from the champion's"
+    assert named(asked(rows.assign(champion=rows.score)))[what].found == pytest.approx(0, abs=0.01)
+    moved = named(asked(rows.assign(champion=rows.score / 2)))[what]
+    assert moved.passed is False and moved.found > 0.25
+    few = named(asked(made(rows=120)))[what]
+    assert few.passed is None and few.note == "chance alone shows 0.15"
 
 
 def test_a_slice_that_is_foretold_wrong_is_named_and_fails():

@@ -7,93 +7,45 @@ it, and must refuse through the check that ought to find it, before anything is 
 from collections.abc import Callable
 
 import homes
+import honest
 import numpy as np
 import pandas as pd
 import pytest
+from honest import CUSTOMERS, back
 from planted import mutate
 
 from features import as_of
 from models import candidates
-
-ROWS = 500
-FLAT = """
-kind: flat
-file: data/patients.csv
-id: no
-outcome: came_back
-positive: "yes"
-zone: UTC
-attributes: {{{attributes}}}
-"""
-
+from pipelines.parameters import complete, notebook_of
+from pipelines.preflight import preflight
 
 # --- a flat file, and what may be wrong with it ---
 
 
-def patients(seed: int = 1, rows: int = ROWS, noise: int = 0) -> pd.DataFrame:
-    """Honest rows: three columns that tell something, one that tells nothing, and `noise` more of these."""
-    draw = np.random.default_rng(seed)
-    found = pd.DataFrame({"no": draw.permutation(rows) + 1000, "age": draw.normal(50, 15, rows).round(1)})
-    found["stays"], found["ward"] = draw.poisson(2, rows), draw.choice(list("ABCDEF"), rows)
-    found["shoe"] = draw.normal(41, 2, rows).round(2)
-    chance = 1 / (1 + np.exp(-(0.04 * (found.age - 50) + 0.5 * (found.stays - 2) - 0.9)))
-    found["came_back"] = np.where(draw.random(rows) < chance, "yes", "no")
-    return found.assign(**{f"n{k}": draw.normal(size=rows).round(3) for k in range(noise)})
-
-
-def back(rows: pd.DataFrame) -> np.ndarray:
-    return (rows.came_back == "yes").to_numpy()
-
-
-def status(rows, draw):
-    return rows.assign(status=np.where(draw.random(len(rows)) < 0.92, back(rows), ~back(rows)).astype(int)), "number"
-
-
 def duration(rows, draw):
-    return rows.assign(duration=draw.normal(2.0 * back(rows), 1).round(4)), "number"
+    return rows.assign(duration=draw.normal(2.0 * back(rows), 1).round(4))
 
 
 def closed_at(rows, draw):
     days = pd.Timestamp("2023-03-01") + pd.to_timedelta(draw.integers(0, 90, len(rows)), "D")
-    return rows.assign(closed_at=pd.Series(days.strftime("%Y-%m-%d"), rows.index).where(back(rows))), "date"
+    return rows.assign(closed_at=pd.Series(days.strftime("%Y-%m-%d"), rows.index).where(back(rows)))
 
 
 def numbered_by_outcome(rows, draw):
     order = np.argsort(np.argsort(back(rows) + draw.normal(0, 0.35, len(rows))))
-    return rows.assign(no=1000 + order), None
+    return rows.assign(no=1000 + order)
 
 
 def id_again(rows, draw):
-    return rows.assign(account=rows.no * 7 + 11), "number"
+    return rows.assign(account=rows.no * 7 + 11)
 
 
 def counted_twice(rows, draw):
     again = rows.sample(frac=0.4, random_state=1).assign(no=lambda t: t.no + 50_000)
-    return pd.concat([rows, again], ignore_index=True), None
-
-
-def as_it_is(rows, draw):
-    return rows, None
-
-
-def write_flat(home, change=as_it_is, seed=1, rows=ROWS, noise=0) -> None:
-    honest = patients(seed, rows, noise)
-    changed, kind = change(honest, np.random.default_rng(seed + 100))
-    kinds = {name: "number" for name in honest.columns if name not in ("no", "came_back")} | {"ward": "category"}
-    kinds |= {name: kind for name in changed.columns if name not in honest.columns}
-    changed.to_csv(home / "data" / "patients.csv", index=False)
-    told = ", ".join(f"{name}: {kind}" for name, kind in kinds.items())
-    (home / "data" / "sources" / "patients.yml").write_text(FLAT.format(attributes=told))
+    return pd.concat([rows, again], ignore_index=True)
 
 
 # --- a shop that also knows its customers ---
-
-CUSTOMERS = """  customers:
-    file: customers.csv
-    columns: {customer_id: Client, first_seen_at: Told}
-    attributes: {town: category, status: number}
-    known_at: first_seen_at + 1 hour
-"""
 
 
 def with_customers(home, status_later: bool = False) -> None:
@@ -141,8 +93,9 @@ def in_code(function: Callable, *changes: tuple[str, str]) -> Callable:
     return lambda home, patch: mutate(patch, function, *changes)
 
 
-def in_file(change: Callable, **others) -> Callable:
-    return lambda home, patch: write_flat(home, change, **others)
+def in_file(change: Callable | None = None, **others) -> Callable:
+    write = honest.flat(change, **others)
+    return lambda home, patch: write(home)
 
 
 def night_slip(home, patch):
@@ -185,28 +138,30 @@ PLANTED = {
     "5 the duration of the contact": ("patients", in_file(duration), "do: duration (0.", ()),
     "6 ids numbered by outcome": ("patients", in_file(numbered_by_outcome), "AUC of the order of ids is 0.", ()),
     "7 target encoding on all rows": (
-        "patients", both(in_file(as_it_is), in_code(candidates.judge, (LOOP, ENCODED + LOOP))),
+        "patients", both(in_file(), in_code(candidates.judge, (LOOP, ENCODED + LOOP))),
         "AUC on shuffled outcomes", (),
     ),
     "8 customers twice over the split": (
         "patients", in_file(counted_twice), "copies among twins on both sides of the split", (),
     ),
     "9 columns chosen on all rows": (
-        "patients", both(in_file(as_it_is, noise=150, rows=1000), in_code(candidates.judge, (LOOP, CHOSEN + LOOP))),
+        "patients", both(in_file(noise=150, rows=1000), in_code(candidates.judge, (LOOP, CHOSEN + LOOP))),
         "AUC on shuffled outcomes", (),
     ),
-    "10 a date that only those have who left": ("patients", in_file(closed_at), "do: closed_at (1.000)", ()),
+    "10 a date that only those have who left": (
+        "patients", in_file(closed_at, kinds={"closed_at": "date"}), "do: closed_at (1.000)", (),
+    ),
     "11 recency from the last day in the table": (
         "shop", in_code(as_of.before, ("seen.at - seen.day", "seen.day.max().over(ibis.window()) + 1 - seen.day")),
         CUT, NO_BOUND,
     ),
     "12 the id as a column": ("patients", in_file(id_again), "columns that are the id again is 1.000", ()),
     "13 a scale fitted on all rows": (
-        "patients", both(in_file(as_it_is), in_code(candidates.judge, (LOOP, SCALED + LOOP))),
+        "patients", both(in_file(), in_code(candidates.judge, (LOOP, SCALED + LOOP))),
         "test rows whose score follows other test rows", (),
     ),
     "14 the pick by the test rows": (
-        "patients", both(in_file(as_it_is), in_code(candidates.judge, ("pd.concat(validated)", "pd.concat(tested)"))),
+        "patients", both(in_file(), in_code(candidates.judge, ("pd.concat(validated)", "pd.concat(tested)"))),
         "test rows whose score follows the outcomes of test rows", (),
     ),
     "15 a row of the future of what is told anew": ("shop", future_row, CUT, NO_BOUND),
@@ -233,3 +188,15 @@ def test_a_planted_leak_is_refused_before_anything_is_written(name, tmp_path, mo
     ended = homes.crm(home, "retrain", "churn", "--source", source, "--as-of", homes.AS_OF, *asked)
     assert (ended.code, words in " ".join(ended.err.split())) == (2, True), ended
     assert homes.digest(home) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", honest.HONEST)
+def test_an_honest_pipeline_is_not_refused(name, tmp_path, monkeypatch):
+    """All that `crm retrain` asks before it writes; nothing fails, and no check has too little data either."""
+    home = honest.make(tmp_path / "home", name)
+    monkeypatch.setenv("CRM_HOME", str(home))
+    source, _, asked = honest.HONEST[name]
+    notebook = notebook_of("churn")
+    checks = preflight("churn", complete(notebook, honest.parameters(source, asked)), notebook).checks
+    assert len(checks) >= 8 and all(check.passed for check in checks), checks

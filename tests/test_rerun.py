@@ -83,16 +83,21 @@ def test_what_was_changed_since_is_named(tmp_path):
     changed.to_csv(lines, index=False)
     again = homes.run(home, "rerun", "churn/1", PYTHONPATH=str(tmp_path))
     said = [line.strip() for line in again.out.splitlines()[1:]]
-    assert "data: orders.amount_cents holds other values in as many rows" in said
-    assert [line for line in said if line.startswith("package: ")][0].endswith(" and is 99.9")
-    assert len(said) == 2
+    cell, row = honest.loc[100], "order 100, product {0.Article} (customer {0.Client})".format(honest.loc[100])
+    assert cell.Invoice == "100"
+    assert said[0] == "data: orders.amount_cents holds other values in as many rows"
+    assert said[1] == f"data: orders: {row} has another amount_cents"
+    assert said[2].startswith("package: seaborn was ") and said[2].endswith(" and is 99.9")
+    assert said[3].startswith("lock: 1 of ") and "`make env`" in said[3]
+    assert len(said) == 4
 
     # one row, and a parameter that another model follows from
     honest.drop(index=100).to_csv(lines, index=False)
     again = homes.run(home, "rerun", "churn/1", "-p", "seed=4")
     assert again.code == 3, again
     assert again.out.startswith("Not identical: model ")
-    data, parameter = again.out.splitlines()[1:]
+    data, gone, parameter = again.out.splitlines()[1:]
+    assert gone == f"  data: orders: {row} is gone"
     had, has = (int(number.replace(",", "")) for number in re.findall(r"[\d,]+", data))
     assert (data.split(" had ")[0], had - has) == ("  data: orders", 1)  # of those known at as_of
     assert parameter == "  parameter: seed was 20180102 and is 4"
@@ -103,6 +108,20 @@ def test_what_was_changed_since_is_named(tmp_path):
     assert again.code == 3, again
     assert again.out.count("free") == 1, again
     assert homes.runs(home)[0].data.tags["crm.rerun"] == "It could not be made again."  # no cell in the store
+    stored = b"".join(file.read_bytes() for file in (home / "mlruns" / "artifacts").rglob("*") if file.is_file())
+    assert b"of orders" not in stored and b"order 100" not in stored  # nor a row, which only data/ may hold
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("asked", "words"), [("sead=4", "Did you mean 'seed'?"), ("seed=four", "a whole number"), ("seed=-1", "between 0")]
+)
+def test_a_parameter_that_the_run_had_not_is_refused_before_anything_is_made(asked, words, tmp_path_factory, tmp_path):
+    home = homes.copy(homes.trained(tmp_path_factory), tmp_path / "home")
+    before = homes.digest(home)
+    ended = homes.crm(home, "rerun", "churn/1", "-p", asked)
+    assert (ended.code, words in ended.err, "1/3" in ended.err) == (2, True, False), ended
+    assert homes.digest(home) == before
 
 
 def test_only_a_run_that_registered_a_version_can_be_made_again(tmp_path):
@@ -177,4 +196,12 @@ def test_results_are_compared_to_the_last_bit_and_without_the_champion():
     assert other == [
         "test scores cccccccccccc is now dddddddddddd",
         "1 of 2 metrics, first test/auc was 0.8 and is 0.8000000000000002",
+    ]
+
+
+def test_rows_are_told_below_their_table():
+    now = recipe(data={"orders": described(ROWS.head(2))})
+    assert differences(recipe(), now, {"orders": ["order 3 is gone"]}) == [
+        "data: orders had 3 rows and has 2",
+        "data: orders: order 3 is gone",
     ]

@@ -45,6 +45,10 @@ class Kind(Protocol):
 
     QUESTION  names of the parameters that two runs must share to have answered one question
     HEADLINE  the measure that `crm runs` shows and a verdict speaks of, by its name in `gains`, and in words
+
+    A kind may also have two functions that `crm watch` asks for: worth(score, about), what acting on each is expected
+    to bring more than leaving it, in cents; and measured(rows), the headline measure of test rows with its interval,
+    where a score foretells the outcome itself.
     """
 
     QUESTION: tuple[str, ...]

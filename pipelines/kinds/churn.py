@@ -12,8 +12,9 @@ from contracts.study import day
 from decisions import retention
 from decisions.scores import band
 from evaluation.comparison import Difference
+from evaluation.estimate import Estimate
 from evaluation.gate import Check
-from evaluation.money import Offer, profit_gain, worth_contacting
+from evaluation.money import Offer, contact_profit, profit_gain, worth_contacting
 from features.identity import column_hashes, features_sql
 from features.subjects import frame, population
 from features.subjects import subjects as with_features
@@ -60,6 +61,16 @@ def judged_on(source: Source, about: Mapping, rows: pd.DataFrame) -> pd.DataFram
 def selected(score: np.ndarray, about: Mapping) -> np.ndarray:
     """Those whom a contact is expected to pay for."""
     return worth_contacting(score, Offer(**about["offer"]))
+
+
+def worth(score: np.ndarray, about: Mapping) -> np.ndarray:
+    """What a contact is expected to bring, in cents."""
+    return contact_profit(score, Offer(**about["offer"]))
+
+
+def measured(rows: pd.DataFrame) -> Estimate:
+    """The AUC."""
+    return probabilities.measured(rows)
 
 
 def bands(score: np.ndarray, about: Mapping) -> np.ndarray:

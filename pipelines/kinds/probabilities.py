@@ -8,7 +8,9 @@ import pandas as pd
 from contracts.subjects import keys_of
 from evaluation import gate as gates
 from evaluation import summary
+from evaluation.estimate import Estimate
 from evaluation.gate import Check
+from evaluation.ranking import auc_interval
 from features.dictionary import Column
 from models.reasons import reasons
 from pipelines.kinds import Model
@@ -22,6 +24,11 @@ def gains(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
     y = rows.outcome.to_numpy(dtype=float)
     found = summary.gains(y, rows.champion, rows.score, rows.customer_id, seed)
     return pd.DataFrame([(name, *d) for name, d in found.items()], columns=["measure", "gain", "low", "high", "p"])
+
+
+def measured(rows: pd.DataFrame) -> Estimate:
+    """The AUC of `score` with its interval."""
+    return auc_interval(rows.outcome.to_numpy(dtype=float), rows.score.to_numpy(), rows.customer_id)
 
 
 def slices(rows: pd.DataFrame, selected: np.ndarray) -> pd.DataFrame:

@@ -15,7 +15,11 @@ from sources.source import Source
 
 
 class Training(Protocol):
-    """The names that such a module has; `parameters` are those that the notebook declares."""
+    """The names that such a module has; `parameters` are those that the notebook declares.
+
+    It may also have again(table, parameters, model): the registered model fitted once more on the training table. Where
+    it has, a row of the gate says whether the bytes are the same on another number of threads.
+    """
 
     def training(self, source: Source, parameters: Mapping) -> pd.DataFrame:
         """The training table in the order of its keys: keys, features, outcome.

@@ -1,6 +1,7 @@
 """The training table of churn, and its leak battery."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pandas as pd
 
@@ -25,6 +26,12 @@ def training(source: Source, parameters: Mapping) -> pd.DataFrame:
     refuse_leaks(table, bound, parameters["allowed_columns"].split(","))
     groups(table, parameters["slices"].split(","))  # of its name, before a kernel starts
     return table
+
+
+def again(table: pd.DataFrame, parameters: Mapping, model: churn.Churn) -> churn.Churn:
+    """The registered model fitted once more, as the notebook fits it: the pick on all rows."""
+    fitted = churn.fit(model.name, table, model.columns, parameters["effort"], parameters["seed"])
+    return replace(fitted, about=model.about)
 
 
 def battery(source: Source, table: pd.DataFrame, parameters: Mapping) -> list[Check]:

@@ -4,7 +4,7 @@ All times are UTC timestamps without zone, money is integer cents of one currenc
 are never parsed. Every table has `known_at`, when a row reached us; only `given`, which has no history, does without.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -341,6 +341,16 @@ def check(tables: Mapping[str, Table], attributes: Mapping[str, str] = MappingPr
         breaches += orphan_breaches(contract, table, known)
     if breaches:
         raise BrokenContract(breaches)
+
+
+def named_by(table: str, columns: Collection[str]) -> tuple[tuple[str, ...], str]:
+    """The columns that together name a row of a raw table that has `columns`, and the one that says whom it is about.
+
+    A table that promises no key names a row by its subject.
+    """
+    contract = CONTRACTS[table]
+    key = next((key for key in contract.keys if set(key) <= set(columns)), (contract.subject,))
+    return key, contract.subject
 
 
 def _described(name: str, tables: Mapping[str, Table], attributes: Mapping[str, str]) -> Contract:

@@ -4,6 +4,7 @@ A row passes, fails, or finds too little data to judge, which is not a pass. Wha
 
 gain         is it surely better than the champion, and than the naive rule, on the same rows?
 calibration  do its probabilities mean what they say: slope, intercept, error, on a later period than it learnt from?
+stability    are its scores of these rows spread as the champion's are, beyond what chance shows of so many?
 slices       is it surely wrong, or surely worse than the champion, for any declared group?
 
 Arrays are of shape (n,), one entry a test row.
@@ -21,6 +22,7 @@ from scipy.special import expit, ndtri
 from evaluation.calibration import calibration_error_null, log_odds, recalibration, reliability, wilson
 from evaluation.comparison import Difference, auc_difference
 from evaluation.estimate import LEVEL, Estimate, checked_probabilities, normal_interval, subject_codes
+from evaluation.validation import stability_index
 
 FEWEST_ROWS, FEWEST_OF_A_CLASS = 100, 10
 
@@ -83,6 +85,18 @@ def within(what: str, found: Estimate, least: float, most: float) -> Check:
     if found.high - found.low > most - least:
         return Check(what, limit, *found, None, "its interval is wider than the limits")
     return Check(what, limit, *found, bool(least <= found.value <= most))
+
+
+def spread_alike(score, champion, most: float) -> Check:
+    """Whether the stability index of two models' scores of the same rows, less what chance shows, is at most `most`.
+
+    Where chance alone may show half of the limit, nothing can be said.
+    """
+    value, chance = stability_index(champion, score)
+    what, limit = "move of the scores from the champion's", f"at most {most:g} beyond chance"
+    if chance > most / 2:
+        return Check(what, limit, value - chance, np.nan, np.nan, None, f"chance alone shows {chance:.2f}")
+    return Check(what, limit, value - chance, np.nan, np.nan, bool(value - chance <= most))
 
 
 def calibrated(y, p, largest_error: float, slope: Sequence[float], intercept: Sequence[float], seed: int) -> list:
@@ -223,7 +237,8 @@ def gate(rows: pd.DataFrame, rule: Mapping, selected, seed: int) -> tuple[list[C
     """All rows that follow from the test rows, and the table of slices.
 
     rows      outcome, score, naive, customer_id, `champion` where there is one, and `slice_...` columns
-    rule      gain_margin, calibration_slope, calibration_intercept, largest_calibration_error, slice_error, slice_gain
+    rule      gain_margin, calibration_slope, calibration_intercept, largest_calibration_error, slice_error, slice_gain,
+              and score_shift where the scores may not be spread otherwise than the champion's
     selected  whether each row would be acted on
     """
     y, p, subjects = rows.outcome.to_numpy(dtype=float), rows.score.to_numpy(), rows.customer_id
@@ -232,6 +247,7 @@ def gate(rows: pd.DataFrame, rule: Mapping, selected, seed: int) -> tuple[list[C
     if champion is not None:
         gain = auc_difference(y, p, champion, subjects)
         checks.append(surely_above("gain in AUC over the champion", gain, rule["gain_margin"]))
+        checks += [spread_alike(p, champion, rule["score_shift"])] if "score_shift" in rule else []
     naive = auc_difference(y, p, rows.naive.to_numpy(), subjects)
     checks.append(surely_above("gain in AUC over the naive rule", naive, 0))
     error, slope, intercept = (

@@ -57,6 +57,11 @@ def note(facts: Facts) -> str:
     return text if len(text) <= LONGEST_NOTE else text[:LONGEST_NOTE].rsplit("\n", 1)[0] + "\n\n(cut: see card.html)"
 
 
+def run_note(verdict: str, standing: str, said: str, checks: Sequence[Check]) -> str:
+    """What stands on a run's page, the verdict first: a list of runs shows no more of it."""
+    return f"**{verdict}**\n\n{standing} {said}\n\n{_table(shown(checks).drop(columns='note'))}"
+
+
 def card(facts: Facts) -> str:
     """The whole card in Markdown."""
     parts = [_head(facts), _use(facts), _data(facts), _rule(facts), _gate(facts), _evidence(facts), _slices(facts)]

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import ibis
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from contracts.errors import Refused
 from contracts.places import data
@@ -45,6 +47,20 @@ def keep(run_id: str, stage: Path) -> None:
             "crm.test_origin": str(origins.max()),
         },
     )
+
+
+def keep_rows(run_id: str, digests: Mapping[str, pa.Table]) -> None:
+    """The digest of each raw table's rows (`registry.row_digest`) in data/evidence/rows/`run_id`/, named by table."""
+    folder = data() / "evidence" / "rows" / run_id
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, digest in digests.items():
+        pq.write_table(digest, folder / f"{name}.parquet")
+
+
+def rows_kept(run_id: str) -> dict[str, pa.Table]:
+    """The digests that a run kept, by table; none of a run that is older than them."""
+    folder = data() / "evidence" / "rows" / run_id
+    return {file.stem: pq.read_table(file) for file in sorted(folder.glob("*.parquet"))}
 
 
 def fingerprints(rows: pd.DataFrame) -> Mapping[str, str]:

@@ -40,7 +40,7 @@ def table_fingerprint(table: Table) -> str:
     One scan where the table lives, in constant memory: DuckDB where it is DuckDB's, in each of Spark's workers (which
     need duckdb) where it is Spark's, else DuckDB on a stream of what the engine gives. The value is the same on all.
     """
-    kinds = _kinds(table)
+    kinds = kinds_of(table)
     found = _asked(table, lambda rows: _query(kinds, rows), 3 + len(kinds))
     types = [[name, _type(kind)] for name, kind in kinds.items()]
     return digest({"columns": types, "found": [str(value) for value in found if value is not None]})
@@ -51,7 +51,7 @@ def column_fingerprints(table: Table) -> dict:
 
     The values count as often as they occur, in whichever rows: 32 hexadecimal digits, of the sum of the cells' hashes.
     """
-    kinds = _kinds(table)
+    kinds = kinds_of(table)
     rows, *sums = _asked(table, lambda rows: _columns_query(kinds, rows), 1 + len(kinds))
     columns = {
         name: {"type": _type(kind), "values": digest(str(total))[:32]}
@@ -60,7 +60,8 @@ def column_fingerprints(table: Table) -> dict:
     return {"rows": int(rows), "columns": columns}
 
 
-def _kinds(table: Table) -> dict[str, DataType]:
+def kinds_of(table: Table) -> dict[str, DataType]:
+    """Each column's type, whether or not it may have nulls."""
     return {name: kind.copy(nullable=True) for name, kind in table.schema().items()}
 
 
@@ -76,7 +77,7 @@ def _asked(table: Table, query: Callable[[str], str], counts: int) -> Sequence[i
 
 
 def _columns_query(kinds: Mapping[str, DataType], rows: str) -> str:
-    sums = [f"coalesce(sum(hash({_cell(name, kind)})), 0)" for name, kind in kinds.items()]
+    sums = [f"coalesce(sum(hash({cell_sql(name, kind)})), 0)" for name, kind in kinds.items()]
     return f"SELECT {', '.join(['count(*)', *sums])} FROM {rows}"
 
 
@@ -86,8 +87,8 @@ def _query(kinds: Mapping[str, DataType], rows: str) -> str:
     A time finer than microseconds adds one more: the sum over rows that do have such digits, null where none has.
     """
     places = [f"c{i}" for i in range(len(kinds))]
-    cells = ", ".join(f"{_cell(name, kind)} AS c{i}" for i, (name, kind) in enumerate(kinds.items()))
-    finer = [f"epoch_ns({_quoted(name)}) % 1000" for name, kind in kinds.items() if _is_finer(kind)]
+    cells = ", ".join(f"{cell_sql(name, kind)} AS c{i}" for i, (name, kind) in enumerate(kinds.items()))
+    finer = [f"epoch_ns({quoted(name)}) % 1000" for name, kind in kinds.items() if _is_finer(kind)]
     cells = ", ".join([cells, *(f"{digits} AS d{i}" for i, digits in enumerate(finer))])
     counted = [
         "count(*)",
@@ -100,13 +101,13 @@ def _query(kinds: Mapping[str, DataType], rows: str) -> str:
     return f"SELECT {', '.join(counted)} FROM ({hashed})"
 
 
-def _cell(name: str, kind: DataType) -> str:
+def cell_sql(name: str, kind: DataType) -> str:
     """A column in the form that is hashed: text as such, whatever its dictionary, times in microseconds."""
     if kind.is_string():
-        return f"{_quoted(name)}::VARCHAR"
+        return f"{quoted(name)}::VARCHAR"
     if kind.is_timestamp() and kind.scale not in (None, 6):
-        return f"{_quoted(name)}::TIMESTAMP"
-    return _quoted(name)
+        return f"{quoted(name)}::TIMESTAMP"
+    return quoted(name)
 
 
 def _type(kind: DataType) -> str:
@@ -117,7 +118,8 @@ def _is_finer(kind: DataType) -> bool:
     return kind.is_timestamp() and (kind.scale or 0) > 6
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """A name as SQL writes it."""
     return '"' + name.replace('"', '""') + '"'
 
 

@@ -23,6 +23,7 @@ from registry import about, versions
 from registry.fingerprint import digest
 from registry.store import LEDGER, client, exists, experiment
 from registry.versions import CHAMPION, Version
+from registry.views import keep_ledger_view
 
 PROMOTED, REFUSED, ROLLED_BACK = "promoted", "refused", "rolled back"
 MOVES = (PROMOTED, ROLLED_BACK)
@@ -260,6 +261,7 @@ def _write(row: Row) -> None:
     tags |= {"mlflow.note.content": said, "mlflow.user": row.who, "mlflow.runName": named}
     made = client().create_run(experiment(LEDGER), tags=tags, run_name=named)
     client().set_terminated(made.info.run_id, "FINISHED")
+    keep_ledger_view()
 
 
 def _set_head(row: Row) -> None:

@@ -3,9 +3,10 @@
 import os
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ FILE = "recipe.json"
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==", re.M)
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 GONE = "nothing"
+NO_ROWS: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 def recipe(
@@ -60,11 +62,15 @@ def _installed(name: str) -> str:
         return "not installed"
 
 
-def differences(then: Mapping, now: Mapping) -> list[str]:
-    """Where two recipes part, a sentence each: data, parameters, code, lock, packages, threads, platform."""
+def differences(then: Mapping, now: Mapping, rows: Mapping[str, Sequence[str]] = NO_ROWS) -> list[str]:
+    """Where two recipes part, a sentence each: data, parameters, code, lock, packages, threads, platform.
+
+    rows  table to what is told of its rows that differ, which may name customers
+    """
     said = []
     for name in sorted({*then["data"], *now["data"]}):
-        said += [f"data: {line}" for line in _in_table(name, then["data"].get(name), now["data"].get(name))]
+        lines = _in_table(name, then["data"].get(name), now["data"].get(name))
+        said += [f"data: {line}" for line in [*lines, *(f"{name}: {line}" for line in rows.get(name, ()))]]
     said += _named("parameter", then["parameters"], now["parameters"])
     for part in ("code", "notebook"):
         said += [f"code: {name} is another" for name in _other(then[part], now[part])]

@@ -21,6 +21,11 @@ def start(model: str, name: str, tags: Mapping[str, str]) -> str:
     return client().create_run(experiment(model), tags={**tags, **owner}, run_name=name).info.run_id
 
 
+def batch_of(as_of: str, label: str) -> str:
+    """The tag `batch` that joins the runs of all models, and the watches, of one source and day."""
+    return f"{as_of} {label}"
+
+
 def log_parameters(run_id: str, parameters: Mapping) -> None:
     """What the run was asked for, by the names that the notebook declares."""
     from mlflow.entities import Param

@@ -13,8 +13,13 @@ from filelock import FileLock
 from contracts.errors import WorldFailed
 from contracts.places import mlruns
 
-LEDGER = "ledger"  # the one experiment that is not a model's
-EXPERIMENT_NOTE = "Runs of one model. `crm compare` judges two on the same customers; the champion is under *Models*."
+LEDGER, WATCH = "ledger", "watch"  # the experiments that are not a model's
+EXPERIMENT_NOTE = (
+    "Runs of one model. `crm compare` judges two on the same customers; the champion is in the *Model registry*."
+)
+WATCH_NOTE = (
+    "What `crm watch` found of each champion on a day: keep, watch or retrain. Choose metrics to see them by day."
+)
 LEDGER_NOTE = "Every promotion, refusal and rollback, a row each. `crm ledger --verify` checks that none is missing."
 
 
@@ -92,10 +97,10 @@ def experiment(model: str) -> str:
         if found:
             return found.experiment_id
         place = None if os.environ.get("MLFLOW_TRACKING_URI") else (mlruns() / "artifacts" / model).as_uri()
-        note = LEDGER_NOTE if model == LEDGER else EXPERIMENT_NOTE
+        note = {LEDGER: LEDGER_NOTE, WATCH: WATCH_NOTE}.get(model, EXPERIMENT_NOTE)
         return client().create_experiment(model, artifact_location=place, tags={"mlflow.note.content": note})
 
 
 def model_experiments() -> list[str]:
     """The ids of the experiments that hold runs of models."""
-    return [found.experiment_id for found in client().search_experiments() if found.name != LEDGER]
+    return [found.experiment_id for found in client().search_experiments() if found.name not in (LEDGER, WATCH)]

@@ -1,0 +1,77 @@
+"""`crm watch`: a champion of the shop a week later, after its outcomes have matured, and when the customers changed."""
+
+import homes
+import pandas as pd
+import pytest
+
+MATURED = "2023-12-31"
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """A project with a champion of the shop, which the tests here may only add watches to."""
+    return homes.copy(homes.trained(tmp_path_factory), tmp_path_factory.mktemp("watch") / "home")
+
+
+def watched(home, as_of, model="churn"):
+    return homes.crm(home, "watch", model, "--source", "shop", "--as-of", as_of)
+
+
+def last_run(home):
+    store = homes.client(home)
+    experiment = store.get_experiment_by_name("watch")
+    return store.search_runs([experiment.experiment_id], order_by=["start_time DESC"])[0]
+
+
+@pytest.mark.slow
+def test_a_week_later_it_is_kept_and_nothing_has_matured(shop):
+    before = {run.info.run_id for run in homes.runs(shop)}
+    ended = watched(shop, homes.LATER)
+    assert ended.code == 0, ended
+    assert "Keep churn version 1 (2023-12-03) on 2023-12-10: nothing that was asked speaks against it." in ended.out
+    assert "Not known yet: the fall of AUC since it was judged (outcomes of 28 days after 2023-12-03)." in ended.out
+    assert "not asked of what only ever grows: " in ended.out
+    assert {run.info.run_id for run in homes.runs(shop)} == before  # it is no run of the model
+    run = last_run(shop)
+    assert run.data.tags["crm.watch"] == "keep" and run.info.status == "FINISHED"
+    assert run.data.metrics["age_days"] == 7 and run.data.metrics["decisions/subjects"] > 100
+    version = homes.client(shop).get_model_version("churn", "1")
+    assert version.tags["crm.watch"] == "2023-12-10: keep"
+    files = {file.path for file in homes.client(shop).list_artifacts(run.info.run_id, "watch")}
+    assert files == {"watch/still_right.png", "watch/checks.csv", "watch/columns.csv"}
+
+
+@pytest.mark.slow
+def test_outcomes_that_have_matured_are_held_against_what_was_promised(shop):
+    ended = watched(shop, MATURED)
+    assert ended.code in (0, 3) and "the fall of AUC since it was judged" in ended.out, ended
+    assert "Not known yet" not in ended.out
+    run = last_run(shop)
+    value, low, high = (run.data.metrics[f"since/auc{end}"] for end in ("", "/low", "/high"))
+    assert 0.5 < low < value < high < 1
+    assert run.data.metrics["age_days"] == 28
+
+
+@pytest.mark.slow
+def test_a_shop_that_changed_is_watched_or_trained_anew(tmp_path_factory, tmp_path):
+    """From the day after training every customer buys for three times as much, and half of the orders are gone."""
+    home = homes.copy(homes.trained(tmp_path_factory), tmp_path / "home")
+    file = home / "data" / "shop" / "lines.csv"
+    lines = pd.read_csv(file, parse_dates=["Date"])
+    later = lines.Date.astype(str) >= homes.AS_OF
+    lines.loc[later, "Net"] *= 3
+    lines[~later | (lines.Client % 2 == 0)].to_csv(file, index=False)
+    ended = watched(home, MATURED)
+    assert ended.code == 3, ended
+    assert ended.out.count("Retrain churn version 1 (2023-12-03) on 2023-12-31: ") == 1
+    assert "the total, against what was foretold" in ended.out and "columns that moved" in ended.out
+    assert last_run(home).data.tags["crm.watch"] == "retrain"
+    assert homes.client(home).get_model_version_by_alias("churn", "champion").aliases  # it moves nothing
+
+
+@pytest.mark.slow
+def test_what_cannot_be_watched_is_refused(shop):
+    ended = watched(shop, homes.EARLIER)
+    assert (ended.code, "it would know the future" in ended.err) == (2, True), ended
+    ended = watched(shop, homes.LATER, "chrun")
+    assert (ended.code, "Did you mean 'churn'?" in ended.err) == (2, True), ended
