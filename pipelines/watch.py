@@ -26,10 +26,10 @@ from pipelines.compare import features_of
 from pipelines.kinds import Kind, Model, kind_of
 from pipelines.parameters import complete, declared, notebook_of, settings
 from pipelines.training import training_of
-from registry import about, evidence, versions, watched
+from registry import about, evidence, watched
 from registry.about import About
-from registry.store import exists
 from registry.versions import Version
+from registry.watched import Finding
 from sources import open_source
 from sources.source import Source
 
@@ -86,11 +86,6 @@ def watch(model: str, source_name: str, as_of: str, say: Callable[[str], None]) 
     done = look(model, source_name, as_of, say)
     _log(done, kind_of(model))
     return done
-
-
-def champions(source_name: str) -> list[str]:
-    """The models that have a champion on a source."""
-    return [model for model in settings()["models"] if exists() and versions.champion(model, source_name)]
 
 
 def look(model: str, source_name: str, as_of: str, say: Callable[[str], None]) -> Watched:
@@ -241,7 +236,8 @@ def _log(done: Watched, kind: Kind) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         save(still_right(done, kind.HEADLINE[1]), folder / "still_right.png")
-        shown([*done.grave, *done.mild]).to_csv(folder / f"checks{ending}.csv", index=False)
+        checks = shown([*done.grave, *done.mild])
+        checks.to_csv(folder / f"checks{ending}.csv", index=False)
         done.columns.to_csv(folder / f"columns{ending}.csv", index=False)
         metrics = {
             "score/psi": float(done.columns.psi[done.columns.column == "score"].sum()),
@@ -251,7 +247,10 @@ def _log(done: Watched, kind: Kind) -> None:
             "decisions/at_stake_cents": done.decided.at_stake_cents,
             "age_days": float((day(done.as_of, "as_of") - day(done.version.as_of, "as_of")).days),
         }
-        ends = ("", "/low", "/high")
-        if done.matured is not None:
-            metrics |= {f"since/{kind.HEADLINE[0]}{end}": v for end, v in zip(ends, done.matured, strict=True)}
-        watched.log(done.version, done.as_of, done.label, done.verdict, done.said, metrics, folder)
+        for name, estimate in (("promised", done.promised), ("since", done.matured or (np.nan,) * 3)):
+            metrics |= {f"{name}{end}": v for end, v in zip(watched.ENDS, estimate, strict=True)}
+        found = Finding(
+            model=done.model, version=str(done.version.number), as_of=done.as_of, verdict=done.verdict, said=done.said,
+            measure=kind.HEADLINE[1], metrics=metrics, checks=checks, columns=done.columns,
+        )  # fmt: skip
+        watched.log(done.version, done.as_of, done.label, found, folder)

@@ -47,7 +47,7 @@ def test_outcomes_that_have_matured_are_held_against_what_was_promised(shop):
     assert ended.code in (0, 3) and "the fall of AUC since it was judged" in ended.out, ended
     assert "Not known yet" not in ended.out
     run = last_run(shop)
-    value, low, high = (run.data.metrics[f"since/auc{end}"] for end in ("", "/low", "/high"))
+    value, low, high = (run.data.metrics[f"since{end}"] for end in ("", "/low", "/high"))
     assert 0.5 < low < value < high < 1
     assert run.data.metrics["age_days"] == 28
 

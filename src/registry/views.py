@@ -13,7 +13,7 @@ from registry.store import EXPERIMENT_NOTE, LEDGER, LEDGER_NOTE, WATCH, WATCH_NO
 
 VIEW = "reviewer"
 LETTER, LEAST, WIDEST = 8, 95, 340  # pixels of a letter of a column's name, and of a column
-DAILY = ("score/psi", "columns/moved", "decisions/changed", "decisions/at_stake_cents", "age_days")
+DAILY = ("promised", "since", "score/psi", "columns/moved", "decisions/changed", "decisions/at_stake_cents", "age_days")
 WANTED = ("test/{0}", "test/{0}/low", "test/{0}/high", "naive/{0}", "gain/{0}", "test/ece", "money/profit_cents")
 
 
