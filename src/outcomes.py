@@ -34,6 +34,22 @@ def lapsed(spine: Table, orders: Table, study: Study) -> Table:
     return _flag(spine, came_back, found=0)
 
 
+def spend(spine: Table, orders: Table, study: Study) -> Table:
+    """Cents of sales in [origin, origin + horizon), as known at its end: 0 for none. Returns are not taken off."""
+    sales = known_before(orders.filter(orders.amount_cents >= 0), study.as_of)
+    sales = sales.group_by("customer_id", day=sales.ordered_at.date(), known=sales.known_at.date()).agg(
+        cents=sales.amount_cents.sum().cast("int64")
+    )
+    in_horizon = [
+        spine.customer_id == sales.customer_id,
+        sales.day >= spine.origin,
+        is_known(sales.known, spine.origin + ibis.interval(days=study.horizon_days)),
+    ]
+    paid = spine.join(sales, in_horizon).group_by(*KEYS).agg(outcome=lambda t: t.cents.sum().cast("int64"))
+    every = spine.left_join(paid, KEYS)
+    return every.select(*KEYS, outcome=every.outcome.fill_null(0))
+
+
 def contract_ended(spine: Table, customers: Table, end: str, study: Study) -> Table:
     """Contractual churn: 1 for a contract whose end, the column `end`, lies in [origin, origin + horizon).
 

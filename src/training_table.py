@@ -59,6 +59,37 @@ def training_table(
     return subjects(spine, tables, attributes, contract_end).join(happened, keys_of(happened.columns))
 
 
+def plan_of_values(
+    tables: Mapping[str, Table], as_of: str, horizon_days: int, origins: int, history_days: int
+) -> tuple[Study, Study, Study]:
+    """Three studies: the test, whose outcomes end on `as_of`; the snapshots closed when it begins; those closed now.
+
+    Snapshots are as long as the horizon, or half of what the data reach back to, each after `history_days` of data.
+    Raises `Refused` for what is no date, and for data that stop before the outcome window ends or begin too late.
+    """
+    if "orders" not in tables:
+        raise Refused("A customer's value is learnt from orders, but the source has none. Choose an event source.")
+    test = Study.read(as_of, horizon_days, origins, horizon_days)
+    refuse_uncovered(tables["orders"], test.as_of, horizon_days)
+    first = outcomes.first_day(tables["orders"], test)
+    before = Study(test.test_origin, horizon_days, origins, horizon_days).halved(first, history_days)
+    return test, before, test.halved(first, history_days)
+
+
+def value_table(
+    tables: Mapping[str, Table],
+    attributes: Mapping[str, str],
+    study: Study,
+    origins: tuple[date, ...],
+    active_days: int,
+) -> Table:
+    """One row for each (customer_id, origin): features, and `outcome`, the cents spent in the study's horizon."""
+    spine = population(tables, origins, active_days)
+    return subjects(spine, tables, attributes).join(
+        outcomes.spend(spine, tables["orders"], study), keys_of(spine.columns)
+    )
+
+
 def feature_columns(table: pd.DataFrame) -> list[str]:
     """The columns of a training table that a model may learn from.
 

@@ -75,6 +75,30 @@ class Study:
         last = self.test_days[0] - self.horizon
         return last - timedelta(days=self.origins * self.spacing_days - 1), last
 
+    @property
+    def closed_origins(self) -> tuple[date, ...]:
+        """Origins whose outcomes are known on `as_of`, `spacing_days` apart, earliest first; they may overlap."""
+        return tuple(self.test_origin - timedelta(days=k * self.spacing_days) for k in reversed(range(self.origins)))
+
+    def halved(self, first_day: date, window_days: int) -> "Study":
+        """The study of closed snapshots that data from `first_day` on can hold.
+
+        Its horizon is that of this one, or half of what the data reach back, so that as much history precedes the
+        latest snapshot as follows; three origins a horizon, each with `window_days` of history. Raises `Refused` for
+        less.
+        """
+        reach = (self.as_of - first_day).days
+        horizon = min(self.horizon_days, reach // 2)
+        spacing = -(-horizon // 3)
+        kept = min(self.origins, 1 + (reach - horizon - window_days) // max(1, spacing))
+        if horizon < 1 or kept < 1:
+            raise Refused(
+                f"A snapshot closed by {self.as_of} needs {window_days} days of history before it and as many after it "
+                f"as before, but the data begin on {first_day}. Choose an as_of of "
+                f"{first_day + timedelta(days=2 * window_days)} or later."
+            )
+        return Study(self.as_of, horizon, kept, spacing)
+
     def seen_from(self, first_day: date, window_days: int) -> "Study":
         """The study with only those origins that have `window_days` of history after `first_day`.
 

@@ -8,7 +8,7 @@ XGBoost reads a misspelt parameter as nothing at all, so names are checked again
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -39,17 +39,33 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class Loss:
+    """What boosters minimise, as XGBoost calls it, and the measure that decides when to stop."""
+
+    objective: str
+    metric: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+LOGISTIC = Loss("binary:logistic", "logloss")
+
+
+@dataclass(frozen=True)
 class Bag:
-    """The boosters, number k trained without fold k, and their log-odds for the rows of that fold, of shape (n,)."""
+    """The boosters, number k trained without fold k, and their margins for the rows of that fold, of shape (n,).
+
+    A margin is on the scale of the loss: log-odds, or the log of an amount.
+    """
 
     boosters: tuple[xgb.Booster, ...]
     out_of_fold: np.ndarray
 
 
-def cells(matrix: np.ndarray, is_category: np.ndarray) -> xgb.DMatrix:
-    """The matrix as XGBoost predicts from it; unseen levels are missing."""
+def cells(matrix: np.ndarray, is_category: np.ndarray, start: np.ndarray | None = None) -> xgb.DMatrix:
+    """The matrix as XGBoost predicts from it; unseen levels are missing. `start` (n,): margins to begin with."""
     kinds = np.where(is_category, "c", "q").tolist()
-    return xgb.DMatrix(unseen_is_missing(matrix, is_category), feature_types=kinds, enable_categorical=True)
+    whole = unseen_is_missing(matrix, is_category)
+    return xgb.DMatrix(whole, feature_types=kinds, enable_categorical=True, base_margin=start)
 
 
 def unseen_is_missing(matrix: np.ndarray, is_category: np.ndarray) -> np.ndarray:
@@ -61,10 +77,20 @@ class Folds:
     """The rows cut for training once, since every recipe trains on the same.
 
     directions  of each column: 1 where the outcome may only become likelier as it rises, -1 less likely, 0 either
+    start       margins (n,) to begin with
     """
 
-    def __init__(self, matrix: np.ndarray, y: np.ndarray, is_category: np.ndarray, fold: np.ndarray, threads: int):
-        self.y, self.fold, self.threads = y, fold, threads
+    def __init__(
+        self,
+        matrix: np.ndarray,
+        y: np.ndarray,
+        is_category: np.ndarray,
+        fold: np.ndarray,
+        threads: int,
+        loss: Loss = LOGISTIC,
+        start: np.ndarray | None = None,
+    ):
+        self.y, self.fold, self.threads, self.loss, self.start = y, fold, threads, loss, start
         self.directions = np.zeros(matrix.shape[1], dtype=int)
         self._matrix = unseen_is_missing(matrix, is_category)
         self._kinds = np.where(is_category, "c", "q").tolist()
@@ -108,8 +134,9 @@ class Folds:
 
     def _booster(self, recipe: Recipe, seed: int, *cache: xgb.DMatrix) -> xgb.Booster:
         settings = {
-            "objective": "binary:logistic",
-            "eval_metric": "logloss",
+            "objective": self.loss.objective,
+            "eval_metric": self.loss.metric,
+            **self.loss.parameters,
             "tree_method": "hist",
             "nthread": self.threads,
             "seed": seed,
@@ -137,11 +164,12 @@ class Folds:
         return xgb.QuantileDMatrix(
             self._matrix[rows], self.y[rows], feature_types=self._kinds, enable_categorical=True,
             max_bin=max_bin, ref=reference, nthread=self.threads,
+            base_margin=None if self.start is None else self.start[rows],
         )  # fmt: skip
 
 
 def margins(boosters: tuple[xgb.Booster, ...], data: xgb.DMatrix) -> np.ndarray:
-    """Log-odds by each booster, of shape (boosters, n)."""
+    """Margins (log-odds) by each booster, of shape (boosters, n)."""
     return np.stack([booster.predict(data, output_margin=True) for booster in boosters]).astype(np.float64)
 
 
