@@ -22,6 +22,7 @@ from pipelines.kinds.probabilities import why
 from registry import about, evidence
 from registry.about import About
 from sources import open_source
+from sources.source import Source
 
 MOST_REASONED = 500
 
@@ -70,8 +71,8 @@ def compare(first_id: str, second_id: str, table: pd.DataFrame | None = None) ->
         new = _load(second, "judged", Path(folder) / "second", kind)
         old = _load(first, part or "judged", Path(folder) / "first", kind)
     known = about.content(second_id, f"model/{second.model}.json")["about"]
+    source = open_source(second.parameters["source"])
     if part or (new and old):
-        source = open_source(second.parameters["source"])
         table = features_of(rows, kind.judged_on(source, known, rows) if table is None else table)
     if part:
         _refuse_other_features(first, kind.columns(source), old)
@@ -80,7 +81,7 @@ def compare(first_id: str, second_id: str, table: pd.DataFrame | None = None) ->
         champion = _aligned(evidence.read(first_id), rows)
     rows = rows.assign(champion=champion)
     changed, bands = _bands(rows, known, table, old, new, kind)
-    return _judged(how, rows, known, changed, bands, first, second, kind)
+    return _judged(how, rows, known, changed, bands, first, second, kind, source)
 
 
 def _refuse_other_questions(first: About, second: About, kind: Kind) -> None:
@@ -179,16 +180,16 @@ def _bands(rows, known, table, old, new, kind: Kind) -> tuple[pd.DataFrame, pd.D
     return changed.reset_index(drop=True), counted
 
 
-def _judged(how, rows, known, changed, bands, first, second, kind: Kind) -> Comparison:
+def _judged(how, rows, known, changed, bands, first, second, kind: Kind, source: Source) -> Comparison:
     seed = int(second.parameters.get("seed", 0))
     table = kind.gains(rows, seed)
     table["p_holm"] = holm(table.p)
     money = kind.money(rows, known, seed)
-    said = _said(table, kind, money, changed, rows, first, second)
+    said = _said(table, kind, money, changed, rows, first, second, source)
     return Comparison(how, rows, table, money, kind.slices(rows, known), bands, changed, said)
 
 
-def _said(gains: pd.DataFrame, kind: Kind, money: Difference, changed, rows, first, second) -> str:
+def _said(gains: pd.DataFrame, kind: Kind, money: Difference, changed, rows, first, second, source: Source) -> str:
     (head,) = gains[gains.measure == kind.HEADLINE[0]].itertuples()
     if head.low > 0:
         word = "is surely better than"
@@ -198,6 +199,6 @@ def _said(gains: pd.DataFrame, kind: Kind, money: Difference, changed, rows, fir
         word = "cannot be told from"
     return (
         f"{second.name} {word} {first.name}: {kind.HEADLINE[1]} {head.gain:+.4f} ({head.low:+.4f} to {head.high:+.4f}) "
-        f"on the same {len(rows):,} rows; profit {money.value / 100:+,.2f} ({money.low / 100:+,.2f} to "
-        f"{money.high / 100:+,.2f}); {len(changed):,} change band."
+        f"on the same {len(rows):,} rows; profit {source.money(money.value, '+')} ({source.money(money.low, '+')} to "
+        f"{source.money(money.high, '+')}); {len(changed):,} change band."
     )

@@ -40,7 +40,7 @@ class Watched:
 
     then, now  the subjects of both days by their keys but the origin: the columns that the model reads, and `score`
     columns    a row a column, as `evaluation.drift.drift`; aged: those that only ever grow, which are not among them
-    decided    what happens to those who are there on both days
+    decided    what happens to those who are there on both days; at_stake: its money, in words
     promised   the headline measure when it was judged, and matured: on outcomes since, None where none have matured
     grave, mild  the checks that ask for a new training, and those that ask for a look
     """
@@ -55,6 +55,7 @@ class Watched:
     columns: pd.DataFrame
     aged: Sequence[str]
     decided: Decisions
+    at_stake: str
     promised: Estimate
     matured: Estimate | None
     grave: Sequence[Check]
@@ -75,7 +76,7 @@ class Watched:
         word = {"keep": "Keep", "watch": "Watch", "retrain": "Retrain"}[self.verdict]
         of = f"{self.model} version {self.version.number} ({self.version.as_of}) on {self.as_of}"
         said = f"{word} {of}: {'; '.join(against) or 'nothing that was asked speaks against it'}."
-        money = f", with {self.decided.at_stake_cents / 100:,.2f} at stake" if self.decided.at_stake_cents else ""
+        money = f", with {self.at_stake} at stake" if self.decided.at_stake_cents else ""
         if self.decided.subjects:
             said += f" Of {self.decided.subjects:,} there then and now {self.decided.changed:,} change action{money}."
         return f"{said} Not known yet: {'; '.join(unclear)}." if unclear else said
@@ -120,7 +121,8 @@ def look(model: str, source_name: str, as_of: str, say: Callable[[str], None]) -
     matured, checks = _matured(run, version, champion, kind, source, as_of, promised, limits)
     grave = [*checks, _age(version, origin, limits, "oldest")]
     return Watched(
-        model, version, as_of, source.label, source.simulated, then, now, columns, aged, decided, promised, matured,
+        model, version, as_of, source.label, source.simulated, then, now, columns, aged, decided,
+        source.money(decided.at_stake_cents), promised, matured,
         grave, mild,
     )  # fmt: skip
 

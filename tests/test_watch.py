@@ -29,6 +29,7 @@ def test_a_week_later_it_is_kept_and_nothing_has_matured(shop):
     ended = watched(shop, homes.LATER)
     assert ended.code == 0, ended
     assert "Keep churn version 1 (2023-12-03) on 2023-12-10: nothing that was asked speaks against it." in ended.out
+    assert " EUR at stake." in ended.out
     assert "Not known yet: the fall of AUC since it was judged (outcomes of 28 days after 2023-12-03)." in ended.out
     assert "not asked of what only ever grows: " in ended.out
     assert {run.info.run_id for run in homes.runs(shop)} == before  # it is no run of the model

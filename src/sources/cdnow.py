@@ -58,4 +58,5 @@ def open_cdnow(mapping: SourceMapping, con: Backend) -> Source:
         con=con,
         tables={"customers": seen.mutate(known_at=seen.first_seen_at), "orders": orders},
         assumes=ASSUMES,
+        currency="USD",
     )

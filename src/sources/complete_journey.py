@@ -49,6 +49,7 @@ def open_complete_journey(mapping: SourceMapping, con: Backend) -> Source:
         },
         attributes=dict.fromkeys(DEMOGRAPHICS, "category"),
         assumes=ASSUMES,
+        currency="USD",
     )
 
 

@@ -45,6 +45,7 @@ def events(
         attributes,
         assumes=tuple(_assumes(mapping, read)),
         contract_end=_contract_end(mapping, attributes),
+        currency=mapping.keys["currency"],
     )
 
 

@@ -20,6 +20,7 @@ class Source:
     known_afterwards  flat: columns known only after the outcome, refused as features; not in `tables`
     simulated         whether nobody of its customers lives: what is made of it says so, by `label`
     contract_end      the declared date attribute that says when a contract ends, where churn is the end of a contract
+    currency          the code of the money, empty where the source does not say
     assumes           what the source does not say and the adapter took for granted, each in a sentence
     """
 
@@ -32,6 +33,11 @@ class Source:
     assumes: tuple[str, ...] = ()
     contract_end: str | None = None
     simulated: bool = False
+    currency: str = ""
+
+    def money(self, cents: float, sign: str = "") -> str:
+        """Cents as a reader writes them, `1,234.50 EUR`; with `sign` "+", a gain bears it too."""
+        return f"{cents / 100:{sign},.2f} {self.currency}".rstrip()
 
     @property
     def label(self) -> str:
