@@ -209,7 +209,7 @@ def _matured(
         why = f"outcomes of {horizon} days after {version.as_of}"
         return None, [Check(what, f"not surely above {limits['fall']:g}", *(np.nan,) * 3, None, why)]
     try:
-        rows = _outcomes(run, source, as_of)
+        rows = _outcomes(run, version, source, as_of)
     except Refused as error:
         return None, [Check(what, f"not surely above {limits['fall']:g}", *(np.nan,) * 3, None, str(error))]
     rows = rows.assign(score=champion.predict(rows))
@@ -218,13 +218,17 @@ def _matured(
     return found, [fallen(what, promised, found, limits["fall"]), total]
 
 
-def _outcomes(run: About, source: Source, as_of: str) -> pd.DataFrame:
-    """The rows of the training table that a run of this day would be judged by."""
+def _outcomes(run: About, version: Version, source: Source, as_of: str) -> pd.DataFrame:
+    """The rows of a training table of this day that the champion has not seen; raises `Refused` where there are few."""
     notebook = notebook_of(run.model)
     asked = {name: value for name, value in run.parameters.items() if name in declared(notebook)}
     asked |= {"as_of": as_of} | ({"origins": "1"} if "origins" in asked else {})
     table = training_of(run.model).training(source, complete(notebook, asked))
-    return table[table.origin == table.origin.max()].reset_index(drop=True)
+    rows = table[pd.to_datetime(table.origin) >= pd.Timestamp(version.as_of)].reset_index(drop=True)
+    few = min(rows.outcome.sum(), len(rows) - rows.outcome.sum()) < 10
+    if len(rows) < FEWEST or (rows.outcome.isin([0, 1]).all() and few):
+        raise Refused(f"{len(rows):,} outcomes since, of which {rows.outcome.astype(bool).sum():,} happened")
+    return rows
 
 
 def _log(done: Watched, kind: Kind) -> None:

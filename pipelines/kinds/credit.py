@@ -11,6 +11,7 @@ from contracts.errors import Refused
 from contracts.study import day
 from decisions.lending import APPROVE, Rules, loan_plan
 from evaluation.comparison import Difference
+from evaluation.estimate import Estimate
 from evaluation.gate import Check
 from evaluation.grades import MasterScale
 from evaluation.lending import Terms
@@ -85,6 +86,11 @@ def money(rows: pd.DataFrame, about: Mapping, seed: int) -> Difference:
     """What approving whom the second model would brings more than whom the first would, at the second's cut-off."""
     y, (old, new) = rows.outcome.to_numpy(dtype=float), (selected(rows[n], about) for n in ("champion", "score"))
     return approval_gain(y, old, new, rows.exposure_cents, Terms(**about["terms"]), rows.customer_id, seed)
+
+
+def measured(rows: pd.DataFrame) -> Estimate:
+    """The AUC."""
+    return probabilities.measured(rows)
 
 
 def slices(rows: pd.DataFrame, about: Mapping) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """The training table of credit, and its leak battery."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pandas as pd
@@ -29,6 +30,13 @@ def training(source: Source, parameters: Mapping) -> pd.DataFrame:
     bound = parameters["leak_bound_flat" if source.kind == "flat" else "leak_bound_events"]
     refuse_leaks(table, bound, names_in(parameters["allowed_columns"]))
     return table
+
+
+def again(table: pd.DataFrame, parameters: Mapping, model: credit.Credit) -> credit.Credit:
+    """The registered model fitted once more, as the notebook fits it: the pick on all loans, in cohorts."""
+    rows = in_cohorts(table, _study(parameters))
+    fitted = credit.fit(model.name, rows, model.columns, parameters["effort"], parameters["seed"])
+    return replace(fitted, about=model.about)
 
 
 def battery(source: Source, table: pd.DataFrame, parameters: Mapping) -> list[Check]:
