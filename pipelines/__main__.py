@@ -132,14 +132,12 @@ def runs(model: Annotated[str | None, typer.Option("--model", help="Only this mo
     if not rows:
         out.print("No runs yet. `crm retrain churn --source complete_journey --as-of 2018-01-02` makes one.")
         return
-    import pandas as pd
-
-    table = pd.DataFrame(rows).astype({"value": float, "low": float, "high": float})
-    table["test"] = [
-        f"{r.measure} {r.value:.3f} ({r.low:.3f} to {r.high:.3f})" if r.value == r.value else ""
-        for r in table.itertuples()
-    ]
-    print_frame("runs", table[["model", "run", "status", "version", "test", "run_id"]])
+    for row in rows:  # lines, since a table breaks the names where a terminal is narrow
+        name = f"{row['model']}/{row['version']}" if row["version"] else row["model"]
+        ends = [row[end] for end in ("value", "low", "high")]
+        test = "" if None in ends else f"{row['measure']} {ends[0]:.3f} ({ends[1]:.3f} to {ends[2]:.3f})  "
+        said = f"{row['run_id'][:8]}  {name:11} {row['status']:8}  {test}{row['run']}"
+        out.print(said, markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -123,7 +123,8 @@ def ledger(
         out.print(line, markup=False, soft_wrap=True)
     if wrong:
         raise typer.Exit(KEPT)
-    out.print(f"{sum(len(kept.rows(name)) for name in models)} rows, and the chain holds; aliases are where it says.")
+    count = sum(len(kept.rows(name)) for name in models)
+    out.print(f"{count} row{'s' * (count != 1)}, and the chain holds; aliases are where it says.")
 
 
 def _print_row(row) -> None:

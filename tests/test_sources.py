@@ -130,7 +130,8 @@ def test_a_data_set_is_converted_once_and_leaves_nothing_else(home):
 def test_an_unknown_source_is_refused_with_the_names():
     with pytest.raises(Refused) as raised:
         sources.open_source("complete_jorney")
-    assert "'complete_jorney' is no source; there are cdnow, cdnow_sample, complete_journey, credit_data," in str(raised.value)
+    said = "'complete_jorney' is no source; there are cdnow, cdnow_sample, complete_journey, credit_data,"
+    assert said in str(raised.value)
     assert "Did you mean complete_journey?" in str(raised.value)
 
 
