@@ -167,7 +167,7 @@ def measure(data: Data, effort: str) -> pd.DataFrame:
         seconds.append(spent)
         tested.append((test, scores))
     if data.parts is None:
-        found = {name: _mean_difference([fold[name] for fold in differences]) for name in models}
+        found = {name: mean_difference([fold[name] for fold in differences]) for name in models}
     else:
         _print_parts(data, tested, areas)
         found = _drawn_difference(data, tested)
@@ -176,7 +176,7 @@ def measure(data: Data, effort: str) -> pd.DataFrame:
     return table.assign(cpu_seconds=pd.DataFrame(seconds).mean())
 
 
-def _mean_difference(folds: list) -> tuple[float, float, float]:
+def mean_difference(folds: list) -> tuple[float, float, float]:
     """Mean over folds; independent errors add in squares."""
     z = ndtri(0.975)
     mean = np.mean([fold.value for fold in folds])
