@@ -24,11 +24,10 @@ import pandas as pd
 import xgboost as xgb
 from scipy.special import expit
 
-from models.encoding import Encoder
+from models.encoding import UNSEEN, Encoder
 from models.folds import grouped_folds, settled_order
 from models.portfolio import HOUSE
 from models.trees import LOGISTIC, Folds, Loss, cells, contributions, margins
-from models.woe import UNSEEN
 
 FOLDS = 5
 POWER = 1.2

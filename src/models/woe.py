@@ -13,7 +13,6 @@ from scipy.special import expit, logit
 from threadpoolctl import threadpool_limits
 
 from models.binning import Binning, Wish
-from models.encoding import UNSEEN as UNSEEN  # who learns weights asks for it here
 from models.partition import ANY, MONOTONE
 from models.recalibration import log_losses
 
