@@ -149,3 +149,11 @@ def test_a_column_or_direction_that_is_none_is_refused():
     for changeable, words in (({"wage": UP}, "wage is not in the table"), ({"income": "more"}, "'more' is none")):
         with pytest.raises(ValueError, match=words):
             smallest_change(places, points_at(places, TABLE), np.array([9]), TABLE, changeable)
+
+
+def test_one_column_far_comes_before_two_columns_near():
+    """25 points by three bins of income alone, or by one bin of each."""
+    table = table_of(income=[0, 10, 20, 25], debts=[15, 0])
+    places = pd.DataFrame({"income": [2], "debts": [3]})
+    found = smallest_change(places, points_at(places, table), np.array([25]), table, {"income": UP, "debts": DOWN})
+    assert found.to_numpy().tolist() == [[5, -1]]
