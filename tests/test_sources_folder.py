@@ -247,7 +247,7 @@ def test_all_columns_of_all_tables_are_reported_at_once(shop):
         (
             "kind: folder",
             "kind: fodler",
-            "kind must be one of complete_journey, flat, folder, database, world, but is 'fodler'",
+            "kind must be one of cdnow, complete_journey, flat, folder, database, world, but is 'fodler'",
         ),
         ("kind: folder", "kind: [folder", "must be YAML, but is not at line"),
         (
