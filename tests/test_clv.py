@@ -260,7 +260,8 @@ def test_contributions_are_exact(models, now):
     one = models["tweedie"]
     two = now.table.head(2)
     pull = one.contributions(two)
-    X = two.join(one.buying.said(two, 60))[list(one.columns)]
+    X = one._seen(two)
+    assert tuple(pull.columns) == COLUMNS and (models[PAST_RATE].contributions(two) == 0).all(axis=None)
     matrix = one.trees[0].encoder.encode(X)
     margin = one.trees[0].parts["amount"].margin(matrix, one.trees[0].encoder.is_category, None)
     assert np.diff(pull.sum(axis=1)) == pytest.approx(np.diff(margin), abs=1e-4)

@@ -12,8 +12,9 @@ from decisions.quadrants import Investment, invest, quadrants
 
 
 def test_terms_by_hand():
-    """Of 10,000 cents in two purchases over a year: 30 % less 2 x 150 less 400."""
-    assert Terms(0.3, 150, 400).earned([10_000.0], [2], [1])[0] == pytest.approx(2_300)
+    """Of 10,000 cents in two purchases: 30 % less 2 x 350; of each cent of purchases of 5,000 so 0.23."""
+    assert Terms(0.3, 350).earned([10_000.0], [2])[0] == pytest.approx(2_300)
+    assert Terms(0.3, 350).share([5_000.0])[0] == pytest.approx(0.23)
     assert of_new_customer(2_300.4, Terms(acquire_cents=2_500)) == -200
     with pytest.raises(Refused, match="margin must be a share"):
         Terms(30)

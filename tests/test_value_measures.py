@@ -89,3 +89,12 @@ def test_what_is_no_amount_is_refused():
     with pytest.raises(ValueError, match="must be finite"):
         rmse([1, 2], [1, np.nan])
     assert of_candidates([1, 3], {"a": [1, 2], "b": [2, 2]}).candidate.tolist() == ["a", "b"]
+
+
+def test_intervals_end_where_everybody_or_nearly_nobody_spends():
+    """A draw needs money, not somebody who spent nothing beside somebody who spent."""
+    all_spend, one_spends = np.arange(1.0, 31.0), np.append(np.zeros(29), 50.0)
+    for y in (all_spend, one_spends):
+        found = measures_of_value(y, np.arange(1.0, 31.0), seed=1)
+        assert np.isfinite([[*one] for one in found.values()]).all()
+        assert np.isfinite([[*one] for one in value_gains(y, y + 1, np.arange(1.0, 31.0), seed=1).values()]).all()

@@ -27,33 +27,31 @@ LINES = ("opening", "new", "lost", "repriced", "closing")
 class Terms:
     """What is left of a sale, and what it costs to have a customer.
 
-    margin             share of an amount that is left after the goods, in [0, 1]
-    serve_cents        to serve one purchase
-    keep_cents_a_year  to keep one customer who is there, such as mailings
-    acquire_cents      to win a new one
+    margin         share of an amount that is left after the goods, in [0, 1]
+    serve_cents    to serve one purchase
+    acquire_cents  to win a new customer
 
     Raises `Refused` for a margin outside [0, 1] or a negative cost.
     """
 
     margin: float = 1.0
     serve_cents: float = 0.0
-    keep_cents_a_year: float = 0.0
     acquire_cents: float = 0.0
 
     def __post_init__(self):
         if not 0 <= self.margin <= 1:
             raise Refused(f"margin must be a share from 0 to 1, but is {self.margin}. Give 0.3 for 30 %.")
-        for name in ("serve_cents", "keep_cents_a_year", "acquire_cents"):
+        for name in ("serve_cents", "acquire_cents"):
             if getattr(self, name) < 0:
                 raise Refused(f"{name} must not be negative, but is {getattr(self, name)}. Give what it costs.")
 
-    def earned(self, amount, purchases, alive_years) -> np.ndarray:
-        """Margin of amounts, less the cost of their purchases and of the years that customers are kept; cents."""
-        return (
-            self.margin * np.asarray(amount)
-            - self.serve_cents * np.asarray(purchases)
-            - (self.keep_cents_a_year * np.asarray(alive_years))
-        )
+    def earned(self, amount, purchases) -> np.ndarray:
+        """Margin of amounts, less the cost of serving their purchases; cents."""
+        return self.margin * np.asarray(amount) - self.serve_cents * np.asarray(purchases)
+
+    def share(self, price) -> np.ndarray:
+        """What is left of each cent that a customer spends whose mean purchase is `price`; may be below zero."""
+        return self.margin - self.serve_cents / np.maximum(np.asarray(price, dtype=float), 1e-9)
 
 
 def whole_cents(value) -> np.ndarray:

@@ -11,13 +11,13 @@ with :math:`L_s` the share of all money that the share u of customers with the l
 [1] Frees, Meyers & Cummings (2011), Summarizing Insurance Scores Using a Gini Index, JASA 106(495).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from evaluation.bootstrap import interval, resamples
+from evaluation.bootstrap import drawn_subjects, interval
 from evaluation.comparison import Difference, difference_of_draws
 from evaluation.estimate import Estimate, checked_scores, refuse, same_length, subject_codes
 
@@ -85,7 +85,7 @@ def measures_of_value(y, foretold, subjects=None, seed: int = 0) -> dict[str, Es
     codes = subject_codes(subjects, outcome.size)
     measure = _Measures(outcome, said)
     value = measure(np.ones(outcome.size))
-    drawn = np.array([measure(weight) for weight in resamples(outcome, codes, DRAWS, seed)])
+    drawn = np.array([measure(weight) for weight in _resamples(outcome, codes, seed)])
     return {name: interval(value[k], drawn[:, k], *LIMITS[name]) for k, name in enumerate(MEASURES)}
 
 
@@ -105,8 +105,13 @@ def value_gains(y, first, second, subjects=None, seed: int = 0) -> dict[str, Dif
         return np.multiply(sign, np.subtract(b, a))
 
     value = gain(np.ones(outcome.size))
-    drawn = np.array([gain(weight) for weight in resamples(outcome, codes, DRAWS, seed)])
+    drawn = np.array([gain(weight) for weight in _resamples(outcome, codes, seed)])
     return {name: difference_of_draws(value[k], drawn[:, k]) for k, name in enumerate(MEASURES)}
+
+
+def _resamples(outcome: np.ndarray, codes: np.ndarray, seed: int) -> Iterator[np.ndarray]:
+    """Row weights of `DRAWS` draws of subjects; one in which nobody spent measures nothing and is left out."""
+    return (weight for weight in drawn_subjects(codes, DRAWS, seed) if weight @ outcome > 0)
 
 
 def deciles(y, foretold) -> pd.DataFrame:

@@ -26,9 +26,10 @@ import pandas as pd
 from models import lifetime as lifetimes
 from models import spend as spends
 from models import value_trees
+from models.discounting import continuous
 from models.folds import TooFewCases
 from models.lifetime import Lifetime
-from models.predictive import Histories, TotalError
+from models.predictive import After, Histories, TotalError
 from models.spend import Spend
 from models.value_trees import ValueTrees
 
@@ -41,6 +42,9 @@ CANDIDATES = (*RULES, PROBABILISTIC, *TREES)  # simplest first
 WINDOWS = (30, 90, 180, 365)  # of the columns spend_cents_...
 YEAR = 365
 SAID = ("expected_purchases", "p_alive", "expected_spend")  # columns that the probabilistic model adds
+# the feature that each of them mostly follows from, by which it is told
+FOLLOWS = {"expected_purchases": "x", "p_alive": "t_x", "expected_spend": "spend_cents_365"}
+READ = ("x", "t_x", "tenure_days", "purchase_days_365", *(f"spend_cents_{width}" for width in WINDOWS))
 FURTHEST = 10.0  # a longer horizon multiplies the amount of a snapshot at most so often beyond their proportion
 
 
@@ -94,6 +98,7 @@ class Clv:
     """A fitted candidate; `about` is what scoring must know beside it.
 
     trees          what is averaged: none, one ensemble, or those of the blend
+    columns        features that it reads; trees see `SAID` beside them
     snapshot_days  days of the amounts that trees learnt
     level          factor on all amounts
     held           level of an interval of draws at which it held 80 % on the latest closed snapshot
@@ -110,9 +115,9 @@ class Clv:
     error: TotalError = TotalError(0.0, 1.0)
     about: Mapping | None = None
 
-    def predict(self, table: pd.DataFrame, days: float) -> np.ndarray:
-        """Cents expected in the `days` after the origin, of shape (n,)."""
-        return self.level * self._raw(table, days)
+    def predict(self, table: pd.DataFrame, days: float | None = None) -> np.ndarray:
+        """Cents expected in the `days` after the origin (those of `about`, unless said), of shape (n,)."""
+        return self.level * self._raw(table, (self.about or {})["horizon_days"] if days is None else days)
 
     def _raw(self, table: pd.DataFrame, days: float) -> np.ndarray:
         if self.name in RULES:
@@ -121,7 +126,7 @@ class Clv:
         if not self.trees:
             return whole
         short = whole if days == self.snapshot_days else self.buying.amount(table, self.snapshot_days)
-        X = table.join(self.buying.said(table, self.snapshot_days))[list(self.columns)]
+        X = self._seen(table)
         foretold = np.mean([one.predict(X, short) for one in self.trees], axis=0)
         return foretold * _longer(short, whole, days / self.snapshot_days)
 
@@ -132,12 +137,32 @@ class Clv:
         found = [one.out_of_fold for one in self.trees if one.out_of_fold is not None]
         return np.mean(found, axis=0) if found else None
 
+    def _seen(self, table: pd.DataFrame) -> pd.DataFrame:
+        return table[list(self.columns)].join(self.buying.said(table, self.snapshot_days))
+
     def contributions(self, table: pd.DataFrame) -> pd.DataFrame:
-        """What each column adds to the log of the amount, of shape (n, columns); none without trees."""
+        """What each column adds to the log of the amount, of shape (n, columns); zeros without trees.
+
+        What the probabilistic model says is told by the feature that it mostly follows from.
+        """
         if not self.trees:
-            return pd.DataFrame(index=table.index)
-        X = table.join(self.buying.said(table, self.snapshot_days))[list(self.columns)]
-        return sum(one.contributions(X) for one in self.trees) / len(self.trees)
+            return pd.DataFrame(0.0, index=table.index, columns=list(self.columns))
+        X = self._seen(table)
+        pull = sum(one.contributions(X) for one in self.trees) / len(self.trees)
+        for said, feature in FOLLOWS.items():
+            pull[feature] += pull.pop(said)
+        return pull[list(self.columns)]
+
+    def potential(self, table: pd.DataFrame, days: float, after: After) -> np.ndarray:
+        """Cents expected after the `days` of the horizon, discounted to today, of shape (n,)."""
+        told, model = histories(table), self.buying.lifetime.model
+
+        def expected(time):
+            return model.expected(time, told.x, told.t_x, told.T)
+
+        later = continuous(expected, after.delta, after.until) - continuous(expected, after.delta, days)
+        price = self.buying.spend.expected(told.purchases, told.mean)
+        return np.maximum(later, 0.0) * price * self.scale(table, days)
 
     def scale(self, table: pd.DataFrame, days: float) -> np.ndarray:
         """What draws of the probabilistic model are multiplied by so that their mean is what is foretold, (n,)."""
@@ -212,14 +237,14 @@ def fit(
     models = {}
     for name in (name for name in CANDIDATES if name in names):
         if name in RULES:
-            models[name] = Clv(name, now, (), (), latest.days)
+            models[name] = Clv(name, now, (), READ, latest.days)
         elif name == PROBABILISTIC:
             level = level_of(latest.outcome, latest.buying.amount(latest.table, latest.days))
-            models[name] = Clv(name, now, (), (), latest.days, level)
+            models[name] = Clv(name, now, (), READ, latest.days, level)
         elif gone := [part for part in TREES[name] if part in missing]:
             missing[name] = missing[gone[0]]
         else:
-            one = Clv(name, now, tuple(grown[part] for part in TREES[name]), (*columns, *SAID), latest.days)
+            one = Clv(name, now, tuple(grown[part] for part in TREES[name]), tuple(columns), latest.days)
             unseen = one.out_of_fold[-len(latest.table) :]
             models[name] = replace(one, level=level_of(latest.outcome, unseen))
     return models, {name: why for name, why in missing.items() if name in names}

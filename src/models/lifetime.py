@@ -17,11 +17,12 @@ have the right spread. Times are days.
 Schmittlein, Morrison & Colombo (1987), Management Science 33(1), section 3; Fader & Hardie (2005), notes/009.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from models import bg_nbd, nbd, pareto_nbd
 from models.bg_nbd import BgNbd
@@ -93,6 +94,22 @@ def fit(x, t_x, T) -> Lifetime:
         else:
             return Lifetime(name, model, found, refused)
     raise Degenerate("No model of purchases is told by these customers. " + " ".join(refused.values()))
+
+
+def one_time_buyers(x, t_x, T, silent: Sequence[float]) -> pd.DataFrame:
+    """How each model calls one who bought once and was silent for so many days since: model, silent, p_alive, refused.
+
+    Each is fitted to the histories (n,); where it has no estimate, p_alive is missing and `refused` says why.
+    """
+    fits = {PARETO: pareto_nbd.fit, "BG/NBD": bg_nbd.fit, MBG: FITS[MBG], NBD: nbd.fit}
+    none, days, rows = np.zeros(len(silent)), np.asarray(silent, dtype=float), []
+    for name, of in fits.items():
+        try:
+            alive, why = of(x, t_x, T)[0].p_alive(none, none, days), ""
+        except (Degenerate, NotConverged) as error:
+            alive, why = np.full(days.size, np.nan), str(error)
+        rows.append(pd.DataFrame({"model": name, "silent": days, "p_alive": alive, "refused": why}))
+    return pd.concat(rows, ignore_index=True)
 
 
 def traits(model: Model, alive: np.ndarray, x: np.ndarray, T: np.ndarray, draw: np.random.Generator) -> Traits:

@@ -139,6 +139,29 @@ def intervals_and_totals(
     return Drawn(low, high, totals)
 
 
+def value_totals(
+    of: Lifetime,
+    spend: Spend,
+    histories: Histories,
+    worth: np.ndarray,
+    days: float,
+    after: After,
+    segments: np.ndarray,
+    number: int,
+    seed: int,
+) -> np.ndarray:
+    """Draws of what each segment is worth: of shape (2, segments, draws), in the horizon and after it, discounted.
+
+    worth     by which each customer's amounts are multiplied: her scale times what is left of a cent, (n,)
+    segments  number of the segment of each customer, 0 .. K-1, (n,)
+    """
+    totals = np.zeros((2, int(segments.max(initial=0)) + 1, number))
+    for here, present, later in draws(of, spend, histories, worth, days, number, seed, after):
+        np.add.at(totals[0], segments[here], present)
+        np.add.at(totals[1], segments[here], later)
+    return totals
+
+
 def interval(found: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
     """Low and high end (n,) of draws (n, number): the middle `level` of them.
 
