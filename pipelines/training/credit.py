@@ -33,9 +33,8 @@ def training(source: Source, parameters: Mapping) -> pd.DataFrame:
 
 
 def again(table: pd.DataFrame, parameters: Mapping, model: credit.Credit) -> credit.Credit:
-    """The registered model fitted once more, as the notebook fits it: the pick on all loans, in cohorts."""
-    rows = in_cohorts(table, _study(parameters))
-    fitted = credit.fit(model.name, rows, model.columns, parameters["effort"], parameters["seed"])
+    """The registered model fitted once more, as the notebook fits it: the pick on all loans whose horizon is over."""
+    fitted = credit.fit(model.name, table, model.columns, parameters["effort"], parameters["seed"])
     return replace(fitted, about=model.about)
 
 
