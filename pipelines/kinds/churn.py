@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from contracts.errors import Refused
-from contracts.study import day
 from decisions import retention
 from decisions.scores import band
 from evaluation.comparison import Difference
@@ -16,10 +14,8 @@ from evaluation.estimate import Estimate
 from evaluation.gate import Check
 from evaluation.money import Offer, contact_profit, profit_gain, worth_contacting
 from features.identity import column_hashes, features_sql
-from features.subjects import frame, population
-from features.subjects import subjects as with_features
 from models import churn
-from pipelines.kinds import Model, probabilities
+from pipelines.kinds import Model, customers, probabilities
 from sources.source import Source
 
 QUESTION = ("source", "horizon_days", "active_days")
@@ -42,20 +38,13 @@ def load(folder: Path) -> churn.Churn:
 
 
 def subjects(source: Source, about: Mapping, origin: date) -> pd.DataFrame:
-    """The customers of an origin: who bought in the `active_days` before, or is under contract."""
-    spine = population(source.tables, (origin,), int(about["active_days"]), source.contract_end)
-    table = frame(with_features(spine, source.tables, source.attributes, source.contract_end))
-    if table.empty:
-        raise Refused(
-            f"Nobody in {source.name} bought in the {about['active_days']} days before {origin}, so there is nobody to "
-            f"score. Choose a day that the source covers."
-        )
-    return table
+    """As `pipelines.kinds.customers`."""
+    return customers.subjects(source, about, origin, source.contract_end)
 
 
 def judged_on(source: Source, about: Mapping, rows: pd.DataFrame) -> pd.DataFrame:
-    """All customers of the one test origin; a flat source's is the as_of."""
-    return subjects(source, about, day(str(pd.Timestamp(rows.origin.max()).date()), "test origin"))
+    """As `pipelines.kinds.customers`."""
+    return customers.judged_on(source, about, rows, source.contract_end)
 
 
 def selected(score: np.ndarray, about: Mapping) -> np.ndarray:

@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from contracts.errors import Refused
-from contracts.study import day
 from decisions import quadrants
 from decisions.equity import Terms, whole_cents
 from decisions.quadrants import Investment
@@ -20,11 +18,9 @@ from evaluation.estimate import Estimate, subject_codes
 from evaluation.gate import Check
 from evaluation.value import DRAWS, measures_of_value, value_gains
 from features.identity import column_hashes, features_sql
-from features.subjects import frame, population
-from features.subjects import subjects as with_features
 from models import clv, predictive
 from models.predictive import After
-from pipelines.kinds import Model
+from pipelines.kinds import Model, customers
 from pipelines.kinds.probabilities import why
 from sources.source import Source
 
@@ -49,20 +45,13 @@ def load(folder: Path) -> clv.Clv:
 
 
 def subjects(source: Source, about: Mapping, origin: date) -> pd.DataFrame:
-    """The customers of an origin: who bought in the `active_days` before."""
-    spine = population(source.tables, (origin,), int(about["active_days"]))
-    table = frame(with_features(spine, source.tables, source.attributes))
-    if table.empty:
-        raise Refused(
-            f"Nobody in {source.name} bought in the {about['active_days']} days before {origin}, so there is nobody to "
-            f"score. Choose a day that the source covers."
-        )
-    return table
+    """As `pipelines.kinds.customers`."""
+    return customers.subjects(source, about, origin)
 
 
 def judged_on(source: Source, about: Mapping, rows: pd.DataFrame) -> pd.DataFrame:
-    """All customers of the one test origin."""
-    return subjects(source, about, day(str(pd.Timestamp(rows.origin.max()).date()), "test origin"))
+    """As `pipelines.kinds.customers`."""
+    return customers.judged_on(source, about, rows)
 
 
 def selected(score: np.ndarray, about: Mapping) -> np.ndarray:
