@@ -1,7 +1,9 @@
 """Every model of parameters.yml has a kind, and a kind says all that the pipeline asks."""
 
 import inspect
+from datetime import date
 
+import ibis
 import pandas as pd
 import pytest
 
@@ -10,6 +12,7 @@ from contracts.subjects import keys_of
 from pipelines.kinds import Kind, kind_of
 from pipelines.parameters import settings
 from pipelines.training import Training, training_of
+from sources.source import Source
 
 MODELS = sorted(settings()["models"])
 
@@ -44,3 +47,32 @@ def test_a_model_that_there_is_none_of_is_refused():
 def test_rows_are_named_by_origin_customer_and_what_is_asked_about():
     table = pd.DataFrame(columns=["campaign_id", "recency", "customer_id", "origin"])
     assert keys_of(table.columns) == ["origin", "customer_id", "campaign_id"]
+
+
+def test_scoring_asks_about_those_under_contract_where_contracts_end():
+    """Customer 2's has ended, and nobody bought lately: the population is that of the training table."""
+    con = ibis.duckdb.connect()
+    customers = pd.DataFrame(
+        {
+            "customer_id": ["1", "2"],
+            "first_seen_at": pd.Timestamp("2023-01-01"),
+            "known_at": pd.Timestamp("2023-01-02"),
+            "age": [30.0, 40.0],
+            "ended": pd.to_datetime([None, "2024-01-15"]).date,
+        }
+    )
+    orders = pd.DataFrame(
+        {
+            "order_id": ["7"], "customer_id": ["2"], "ordered_at": pd.Timestamp("2023-02-01"), "product_id": ["p"],
+            "quantity": [1.0], "amount_cents": [500], "discount_cents": [0], "channel": ["web"], "store_id": ["s"],
+            "known_at": pd.Timestamp("2023-02-02"),
+        }
+    )  # fmt: skip
+    tables = {"customers": con.create_table("customers", customers), "orders": con.create_table("orders", orders)}
+    gym = Source("gym", "events", con, tables, {"age": "number", "ended": "date"}, contract_end="ended")
+    asked = kind_of("churn").subjects(gym, {"active_days": 91}, date(2024, 3, 1))
+    assert asked.customer_id.tolist() == ["1"] and "ended" not in asked.columns
+    judged = kind_of("churn").judged_on(gym, {"active_days": 91}, asked[["customer_id", "origin"]])
+    assert judged.equals(asked)
+    with pytest.raises(Refused, match="Nobody in gym bought in the 91 days before 2024-03-01"):
+        kind_of("clv").subjects(gym, {"active_days": 91}, date(2024, 3, 1))
