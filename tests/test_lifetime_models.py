@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.special import hyp2f1
@@ -99,13 +99,16 @@ def test_gradients_are_exact(rows, parameters, first):
 
 @settings(max_examples=60, deadline=None)
 @given(histories, positive, positive, positive, positive)
+@example((0, 0.0, 3.0), 1.0, 2.0, 14.0, 1.0)  # dropout falls steeply where buying does not
 def test_pareto_nbd_is_its_integral(row, r, alpha, s, beta):
     """The odds of having dropped out, against adaptive quadrature of the equation in the docstring."""
     x, t_x, T = row
     steep = lambda y: ((alpha + T) / (alpha + y)) ** (r + x) * ((beta + T) / (beta + y)) ** s / (beta + y)  # noqa: E731
     if (r + x) * np.log((alpha + T) / (alpha + t_x)) > 300:
         return
-    odds = s * quad(steep, t_x, T, limit=400, epsabs=0, epsrel=1e-10)[0]
+    least = min(alpha, beta)  # over log(least + y), since over y a peak of a hundredth of the range would be cut short
+    over_log = lambda u: steep(np.exp(u) - least) * np.exp(u)  # noqa: E731
+    odds = s * quad(over_log, np.log(least + t_x), np.log(least + T), limit=400, epsabs=0, epsrel=1e-12)[0]
     found = pareto_nbd.ParetoNbd(r, alpha, s, beta).p_alive([x], [t_x], [T])[0]
     assert found == pytest.approx(1 / (1 + odds), rel=1e-7, abs=1e-300)
 

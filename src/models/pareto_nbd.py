@@ -117,8 +117,9 @@ def _cut(cells: Cells, here) -> Cells:
 
 def _gone(parameters, cells: Cells) -> tuple[np.ndarray, np.ndarray]:
     """The log of the odds of having dropped out (k,), and its derivatives (4, k) by the parameters."""
-    r, alpha, _, _ = parameters
+    r, alpha, s, beta = parameters
     steep = (r + cells.x) * np.log((alpha + cells.T) / (alpha + cells.t_x))
+    steep += s * np.log((beta + cells.T) / (beta + cells.t_x))
     gone, moved, least = np.empty(cells.x.size), np.empty((4, cells.x.size)), -np.inf
     for most, nodes in NODES:
         some = np.flatnonzero((steep > least) & (steep <= most))
