@@ -19,6 +19,7 @@ from contracts.study import Study
 
 KEYS = ["customer_id", "origin"]
 LOAN = ["application_id", "customer_id", "origin"]
+KEYS_OF_CONTACT = ["customer_id", "campaign_id"]
 
 
 def lapsed(spine: Table, orders: Table, study: Study) -> Table:
@@ -86,6 +87,34 @@ def after_contacts(contacts: Table, orders: Table, window_days: int, as_of: date
         bought=marked.spent_cents.notnull().cast("int8"),
         spent_cents=marked.spent_cents.fill_null(0),
         list_cents=marked.list_cents.fill_null(0),
+    )
+
+
+def responded(spine: Table, responses: Table, orders: Table, study: Study) -> Table:
+    """1 for a response to the campaign in [origin, origin + horizon); the spine has `campaign_id` too.
+
+    `response_cents` is what the responses were worth or, where the source does not say, what she bought on their days;
+    null without a response.
+    """
+    over = spine.mutate(over=spine.origin + ibis.interval(days=study.horizon_days))
+    told = known_before(responses, study.as_of)
+    told = told.mutate(day=told.responded_at.date(), known=told.known_at.date())
+    hers = over.join(told.select("customer_id", "campaign_id", "day", "known", "value_cents"), KEYS_OF_CONTACT)
+    hers = hers.filter(hers.day >= hers.origin, is_known(hers.known, hers.over))
+    worth = hers.group_by(*KEYS_OF_CONTACT, "origin").agg(cents=hers.value_cents.sum())
+    sales = known_before(orders.filter(orders.amount_cents >= 0), study.as_of)
+    sales = sales.mutate(day=sales.ordered_at.date(), known=sales.known_at.date())
+    days = hers.select(*KEYS_OF_CONTACT, "origin", "over", "day").distinct()
+    bought = days.join(sales.select("customer_id", "day", "known", "amount_cents"), ["customer_id", "day"])
+    bought = bought.filter(is_known(bought.known, bought.over))
+    spent = bought.group_by(*KEYS_OF_CONTACT, "origin").agg(spent=bought.amount_cents.sum())
+    keys = [*KEYS_OF_CONTACT, "origin"]
+    found = worth.left_join(spent, keys).select(*keys, "cents", "spent", found=ibis.literal(True))
+    marked = spine.left_join(found, keys)
+    return marked.select(
+        *keys,
+        outcome=ibis.ifelse(marked.found.isnull(), 0, 1).cast("int8"),
+        response_cents=ibis.coalesce(marked.cents, marked.spent).cast("float64"),
     )
 
 

@@ -17,6 +17,18 @@ from features.applications import LOAN, applicants, forms, groups_of, spine_of
 from features.subjects import frame, population, subjects
 
 FEWEST = 20
+# of a training table, what is no feature beside its keys
+AFTERWARDS = (
+    "outcome",
+    "response_cents",
+    "contact_id",
+    "arm",
+    "propensity",
+    "cost_cents",
+    "bought",
+    "spent_cents",
+    "list_cents",
+)
 NOT_TOLD, OTHERS = "not told", "others"
 FEWEST_LEVELS, CUSTOMERS_A_LEVEL = 12, 50
 
@@ -97,7 +109,7 @@ def feature_columns(table: pd.DataFrame) -> list[str]:
     for every 50 customers, and more than a dozen. A model would learn the few by heart, and name them.
     """
     most = max(FEWEST_LEVELS, table.customer_id.nunique() // CUSTOMERS_A_LEVEL)
-    taken = {*keys_of(table.columns), "outcome"}
+    taken = {*keys_of(table.columns), *AFTERWARDS}
     names = [name for name in table.columns if name not in taken and table[name].notna().any()]
     return [name for name in names if table[name].dtype == "float64" or table[name].nunique() <= most]
 
@@ -131,9 +143,9 @@ def _levels(column: pd.Series, latest: pd.Series) -> pd.Series:
     return said.mask(said.map(said[latest].value_counts()).fillna(0) < FEWEST, OTHERS)
 
 
-def refuse_few(table: pd.DataFrame) -> None:
+def refuse_few(table: pd.DataFrame, happened: str = "churned", not_so: str = "stayed") -> None:
     """Raises `Refused` when fewer than 20 customers churned, or fewer than 20 stayed: nothing could be judged."""
-    for what, rows in (("churned", table[table.outcome == 1]), ("stayed", table[table.outcome == 0])):
+    for what, rows in ((happened, table[table.outcome == 1]), (not_so, table[table.outcome == 0])):
         found = rows.customer_id.nunique()
         if found < FEWEST:
             raise Refused(

@@ -76,7 +76,8 @@ def told_more(name: str, rows: pd.DataFrame, known_at: pd.Series, lag: pd.Series
         shift = known_at - lag - rows[times].max(axis=1)
         made = made.assign(**{c: rows[c] + shift for c in times})
     ids = [c for key in kept.keys[:1] for c in key if c in rows and c.endswith("_id") and c not in kept.refers]
-    odd = np.arange(len(rows)) % 2
+    # a row that is named by what it refers to alone would be the same row again
+    odd = np.arange(len(rows)) % 2 if ids or not kept.keys else 1
     further = {c: rows[c] + FURTHER * odd for c in kept.refers if c != "customer_id"}
     return made.assign(**further, **{c: rows[c] + FURTHER for c in ids if name != "customers"})
 

@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "features": {"contracts"},
     "outcomes": {"contracts"},
     "training_table": {"contracts", "evaluation", "features", "outcomes"},
+    "contact_table": {"contracts", "features", "outcomes"},
     "models": {"evaluation"},
     "evaluation": set(),
     "registry": {"contracts", "evaluation"},
@@ -29,6 +30,7 @@ MAY_IMPORT = {
     "pipelines": {
         "contracts", "decisions", "evaluation", "features", "models", "outcomes", "registry", "sources",
         "training_table",
+        "contact_table",
     },
 }  # fmt: skip
 LOADS_ANYTHING = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}

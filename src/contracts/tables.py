@@ -121,6 +121,15 @@ CAMPAIGNS = Contract(
         ),
     ),
 )
+OFFERS = Contract(
+    "offers",
+    # what a campaign gives a discount on; no rule on known_at, as for the campaign
+    grain="product of a campaign",
+    subject="campaign_id",
+    columns=(Column("campaign_id", "id"), Column("product_id", "id"), KNOWN_AT),
+    keys=(("campaign_id", "product_id"),),
+    refers={"campaign_id": "campaigns", "product_id": "products"},
+)
 CONTACTS = Contract(
     "contacts",
     grain="contact",
@@ -309,6 +318,7 @@ CONTRACTS = {
         ORDERS,
         PRODUCTS,
         CAMPAIGNS,
+        OFFERS,
         CONTACTS,
         RESPONSES,
         APPLICATIONS,

@@ -26,7 +26,7 @@ from models.folds import grouped_folds
 
 BASE_RATE, ONE_COLUMN = "base rate", "one column"
 NAIVE = (BASE_RATE, ONE_COLUMN)
-KEYS = ("customer_id", "origin", "application_id")
+KEYS = ("customer_id", "origin", "application_id", "campaign_id")
 FOLDS, FEWEST = 5, 20
 FEW_ROWS = 5_000
 

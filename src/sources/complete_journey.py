@@ -19,7 +19,7 @@ DEMOGRAPHICS = ["age", "income", "home_ownership", "marital_status", "household_
 ASSUMES = (
     "Times are local store time, taken as UTC.",
     "Orders, contacts and responses were known as soon as they happened; the data give no delivery time.",
-    "A campaign reached its households, and was known, on the day it began; the data give no other.",
+    "A campaign reached its households, and was known with its coupons, on the day it began; the data give no other.",
     "Demographics are undated: taken as known from a household's first purchase on.",
     f"The product catalogue is undated: taken as known from {FIRST_DAY}, the first day of the data.",
     "Products that were sold but are not in the catalogue have no category.",
@@ -31,7 +31,7 @@ ASSUMES = (
 
 
 def open_complete_journey(mapping: SourceMapping, con: Backend) -> Source:
-    """The six raw tables of the grocer; raises `Refused` where the package is not installed."""
+    """The seven raw tables of the grocer; raises `Refused` where the package is not installed."""
     raw = {table: con.read_parquet(path) for table, path in _files().items()}
     lines = raw["transactions"]
     started = raw["campaign_descriptions"]
@@ -44,6 +44,7 @@ def open_complete_journey(mapping: SourceMapping, con: Backend) -> Source:
             "orders": _orders(lines),
             "products": _products(lines, raw["products"]),
             "campaigns": _campaigns(started),
+            "offers": _offers(raw["coupons"], started, lines, raw["products"]),
             "contacts": _contacts(raw["campaigns"], started),
             "responses": _responses(raw["coupon_redemptions"]),
         },
@@ -62,7 +63,8 @@ def _files() -> dict[str, Path]:
             "Install the environment again from requirements.lock."
         )
     folder = Path(spec.submodule_search_locations[0]) / "data"
-    needed = ["transactions", "demographics", "products", "campaigns", "campaign_descriptions", "coupon_redemptions"]
+    needed = ["transactions", "demographics", "products", "campaigns", "campaign_descriptions", "coupons",
+              "coupon_redemptions"]  # fmt: skip
     return {table: folder / f"{table}.parquet" for table in needed}
 
 
@@ -112,6 +114,14 @@ def _campaigns(started: Table) -> Table:
         ends_at=started.end_date,
         known_at=started.start_date,
     )
+
+
+def _offers(coupons: Table, started: Table, lines: Table, catalogue: Table) -> Table:
+    """One row for each product that any coupon of a campaign is for; three that nobody can look up are left out."""
+    known = _products(lines, catalogue).select("product_id")
+    offered = coupons.select("campaign_id", "product_id").distinct().semi_join(known, "product_id")
+    offered = offered.join(started, "campaign_id")
+    return offered.select("campaign_id", "product_id", known_at=offered.start_date)
 
 
 def _contacts(sent: Table, started: Table) -> Table:

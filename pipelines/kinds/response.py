@@ -1,0 +1,116 @@
+"""The kind of response: contacts of campaigns, and whether they are answered within the horizon."""
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+
+import ibis
+import numpy as np
+import pandas as pd
+
+from contracts.errors import Refused
+from decisions import mailing, retention
+from decisions.scores import band
+from evaluation.comparison import Difference
+from evaluation.gate import Check
+from evaluation.money import Offer, profit_gain, worth_contacting
+from features.campaigns import SENT, sendable, sent, sent_hashes, sent_sql
+from features.identity import features_sql
+from features.subjects import frame, population
+from models import response
+from pipelines.kinds import Model, probabilities
+from sources.source import Source
+
+QUESTION = ("source", "horizon_days", "history_days")
+HEADLINE = ("auc", "AUC")
+
+
+def columns(source: Source) -> dict[str, str]:
+    """Of the campaign, and of all blocks that the source can feed."""
+    _refuse_without_campaigns(source)
+    return sent_hashes(source.tables, source.attributes)
+
+
+def sql(source: Source) -> str:
+    """Of the same."""
+    _refuse_without_campaigns(source)
+    return "\n\n".join((sent_sql(source.tables), features_sql(source.tables, source.attributes)))
+
+
+def load(folder: Path) -> response.Response:
+    """As `models.response.load`."""
+    return response.load(folder)
+
+
+def subjects(source: Source, about: Mapping, origin: date) -> pd.DataFrame:
+    """Who bought in the `active_days` before, with the latest campaign of each kind."""
+    _refuse_without_campaigns(source)
+    buyers = population(source.tables, (origin,), int(about["active_days"]))
+    spine = sendable(buyers, source.tables["campaigns"], origin)
+    table = frame(sent(spine, source.tables, source.attributes))
+    if table.empty:
+        raise Refused(
+            f"Somebody must have bought in the {about['active_days']} days before {origin}, and a campaign be known, "
+            f"but {source.name} has none such. Choose a day that the source covers."
+        )
+    return table
+
+
+def judged_on(source: Source, about: Mapping, rows: pd.DataFrame) -> pd.DataFrame:
+    """The contacts of the test rows."""
+    keys = rows[list(SENT)].assign(origin=pd.to_datetime(rows.origin).dt.date)
+    known = source.tables["contacts"].schema()
+    spine = ibis.memtable(keys).cast({**{name: known[name] for name in SENT[:2]}, "origin": "date"})
+    return frame(sent(spine, source.tables, source.attributes))
+
+
+def selected(score: np.ndarray, about: Mapping) -> np.ndarray:
+    """Those whose contact pays if they answer with as much as the average."""
+    return worth_contacting(score, Offer(**about["offer"]))
+
+
+def bands(score: np.ndarray, about: Mapping) -> np.ndarray:
+    """high: a contact of the average amount pays; low: below half the base rate; middle: between."""
+    return band(score, retention.threshold(Offer(**about["offer"])), about["base_rate"])
+
+
+def gains(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """AUC and the other measures of probabilities."""
+    return probabilities.gains(rows, seed)
+
+
+def money(rows: pd.DataFrame, about: Mapping, seed: int) -> Difference:
+    """What sending to whom the second model would brings more than to whom the first would."""
+    y, (old, new) = rows.outcome.to_numpy(dtype=float), (selected(rows[n], about) for n in ("champion", "score"))
+    return profit_gain(y, old, new, Offer(**about["offer"]), rows.customer_id, seed)
+
+
+def slices(rows: pd.DataFrame, about: Mapping) -> pd.DataFrame:
+    """The declared groups."""
+    return probabilities.slices(rows, selected(rows.score.to_numpy(), about))
+
+
+def gate(rows: pd.DataFrame, rule: Mapping, about: Mapping, seed: int) -> tuple[list[Check], pd.DataFrame]:
+    """As `evaluation.gate`."""
+    return probabilities.gate(rows, rule, selected(rows.score.to_numpy(), about), seed)
+
+
+def scored(model: Model, table: pd.DataFrame) -> pd.DataFrame:
+    """The probability of a response, with interval, band and reasons, and `amount_cents`, what it would be worth."""
+    rows = probabilities.scored(model, table, bands)
+    return rows.assign(amount_cents=np.rint(model.amount(table)).astype("int64"))
+
+
+def decide(scores: pd.DataFrame, table: pd.DataFrame, about: Mapping) -> tuple[pd.DataFrame, str]:
+    """Whom to send which campaign."""
+    plan = mailing.mailing_plan(scores, Offer(**about["offer"]), about["margin_share"])
+    return plan, f"{(plan.action == mailing.SEND).sum():,} letters"
+
+
+def _refuse_without_campaigns(source: Source) -> None:
+    gone = [name for name in ("campaigns", "contacts", "responses", "orders") if name not in source.tables]
+    if gone:
+        raise Refused(
+            f"Responses are learnt from past campaigns, but {source.name} has no {', '.join(gone)}. Map them in its "
+            f"yml, or choose another source."
+        )
