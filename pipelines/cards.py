@@ -53,12 +53,20 @@ def write_card(run_id: str, inputs: Inputs, parameters: Mapping, found: Mapping,
         said=judged.said,
         facts=found["facts"],
         tags=run.tags,
+        tables=_tables(model.get("card_tables", {}), stage, inputs.simulated),
     )
     _refuse_claims(facts, judged, [word["meaning"] for word in words.values()])
     for name, text in (("card.md", card(facts)), ("card.html", card_to_html(card(facts)))):
         (stage / name).write_text(text, encoding="utf-8")
         runs.log_file(run_id, stage / name, "")
     return note(facts)
+
+
+def _tables(named: Mapping[str, str], stage: Path, simulated: bool) -> dict[str, pd.DataFrame]:
+    """The tables of the record that parameters.yml names for the card, under their headings, where they hold rows."""
+    files = {heading: stage / "tables" / f"{name}{'-simulated' * simulated}.csv" for name, heading in named.items()}
+    read = {heading: pd.read_csv(file) for heading, file in files.items() if file.stat().st_size > 1}
+    return {heading: table for heading, table in read.items() if len(table)}
 
 
 def _refuse_claims(facts: Facts, judged: Judged, meanings: list[str]) -> None:

@@ -59,6 +59,8 @@ def score(model: str, source_name: str, as_of: str, say: Callable[[str], None]) 
     written |= {"simulated": True} if source.simulated else {}
     path = write_scores(rows, source.label, origin, about["horizon_days"], written, data() / "scores")
     plan, decided = kind.decide(rows, table, about)
+    explained = getattr(kind, "explained", None)
+    plan = explained(champion, table, plan) if explained else plan
     planned = write_table(plan, source.label, origin, written, data() / "decisions")
     if version.source == source_name:
         runs.tag(version.run_id, {f"{SCORES}{as_of}": fingerprint_of_scores(path)})

@@ -1,6 +1,7 @@
 """The model card: a number that nothing logged supports is found, and what a card tells people to do can be done."""
 
 import re
+from dataclasses import replace
 
 import homes
 import numpy as np
@@ -85,3 +86,8 @@ def test_a_verdict_with_a_number_that_was_not_logged_fails_the_run(tmp_path):
     assert ended.code == 1 and "Each number in the notebook's verdict must be a value that the run logged" in ended.err
     assert "1 are not: 0.777" in ended.err and homes.runs(home)[0].info.status == "FAILED"
     assert homes.client(home).search_registered_models() == []
+
+
+def test_a_table_that_a_validator_asks_for_stands_under_its_heading():
+    text = card(replace(facts(), tables={"Grades": pd.DataFrame({"grade": ["A"], "binomial": [0.12345]})}))
+    assert "## Grades\n\n| grade | binomial |\n| --- | --- |\n| A | 0.1234 |\n" in text

@@ -11,14 +11,17 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from scipy.special import expit
 
 from contracts.errors import Refused
 from contracts.study import Study
+from decisions import refusal
 from decisions.lending import APPROVE, REFUSE
 from evaluation import leakage
 from evaluation.ranking import auc
 from features.applications import form_dictionary, form_hashes
 from models import credit
+from models.points import Scale
 from pipelines.kinds import credit as kind
 from pipelines.parameters import complete, notebook_of
 from pipelines.run_notebook import run_notebook
@@ -29,7 +32,7 @@ from training_table import credit_table, in_cohorts, loan_sums, panel
 AS_OF = "2026-07-01"
 PARAMETERS = {
     "as_of": lender.AS_OF, **lender.DATES, "past_due_days": 90, "indeterminate_days": 90, "protected": "age",
-    "leak_bound_events": 0.95, "leak_bound_flat": 0.9, "allowed_columns": "",
+    "leak_bound_events": 0.95, "leak_bound_flat": 0.9, "allowed_columns": "", "changeable": "asked_cents:down",
 }  # fmt: skip
 FORM = [
     "asked_cents",
@@ -42,7 +45,8 @@ FORM = [
     "bureau_score",
 ]
 ABOUT = {
-    "hidden": ["age"], "asked_days": 60, "amount_column": "asked_cents", "amount_unit_cents": 1.0, "cut_off": 0.15,
+    "hidden": ["age"], "asked_days": 60, "median_exposure_cents": 10_000,
+    "amount_column": "asked_cents", "amount_unit_cents": 1.0, "cut_off": 0.15,
     "scale": {"edges": [0.05, 0.15], "pd": [0.02, 0.1, 0.3]}, "dictionary": {}, "base_rate": 0.1,
     "terms": {"margin": 0.1, "loss_given_default": 0.5, "exposed": 0.9, "cost": 500, "usage": 0.7,
               "usage_elasticity": 0.6, "risk_elasticity": 1.0},
@@ -65,8 +69,15 @@ def table(source):
 @pytest.fixture(scope="module")
 def model(source, table):
     words = form_dictionary(source.tables, source.attributes, ["age"])
-    about = {**ABOUT, "dictionary": {name: asdict(words[name]) for name in FORM}}
-    return replace(credit.fit(credit.SCORECARD, table, FORM, "fast", 1), about=about)
+    fitted = credit.fit(credit.SCORECARD, table, FORM, "fast", 1)
+    points = refusal.Scale(*Scale())
+    told = {
+        "scale": points._asdict(),
+        "usual": refusal.usual(points, fitted.contributions(table[fitted.predict(table) <= ABOUT["cut_off"]])),
+        "ladders": refusal.ladders(table, {"asked_cents": "down", "existing_loans": "down", "term": "either"}),
+    }
+    about = {**ABOUT, "dictionary": {name: asdict(words[name]) for name in FORM}, "refusal": told}
+    return replace(fitted, about=about)
 
 
 def test_scores_of_a_days_applications_are_of_their_own_days(source, model):
@@ -87,6 +98,45 @@ def test_scores_of_a_days_applications_are_of_their_own_days(source, model):
     assert plan.expected_loss_cents.sum() <= 0.01 * asked.asked_cents.sum() + len(plan)
     assert (plan.limit_cents > 0).eq(plan.action == APPROVE).all() and plan.binding.notna().all()
     assert f"of {len(plan):,} approved" in said and "one more unit of loss" in said
+
+
+def test_a_refusal_adds_up_and_its_change_is_approved_by_the_saved_model(table, model, tmp_path):
+    """For each who is refused: the points of the reasons, in the dictionary's words, are those that are lacking."""
+    model.save(tmp_path)
+    model, asked = kind.load(tmp_path), table.head(400).drop(columns="outcome")
+    plan, _ = kind.decide(kind.scored(model, asked), asked, model.about)
+    told = kind.explained(model, asked, plan)
+    pd.testing.assert_frame_equal(told[plan.columns], plan)
+    refused = told[told.points_lacking.notna()]
+    assert len(refused) > 20 and set(refused.action) == {REFUSE}
+    reasons = refused[[f"refusal_{k}" for k in range(1, 5)]]
+    points = reasons.apply(lambda texts: texts.str.extract(r" \(-(\d+) points\)$")[0].fillna("0").astype(int))
+    assert (points.sum(axis=1) + refused.refusal_others == refused.points_lacking).all()
+    meanings = {word["meaning"] for word in model.about["dictionary"].values()}
+    assert set(reasons.refusal_1.str.partition(": ")[0]) <= meanings
+    card = model.estimator
+    forms = refused[["application_id"]].merge(asked, on="application_id")
+    assert (card.score(forms) == refused.points).all()
+    bound = refused.points + refused.points_lacking
+    scale = card.table.scale
+    for nudge, approved in ((0, True), (-1, False)):  # one point less would not do
+        p = expit(scale.logit((bound + nudge).to_numpy(dtype=float)))
+        assert ((p < refused.approved_up_to) == approved).all()
+    only_asked = refused.change.str.fullmatch(r"amount asked for: [\d,.]+ \(now [\d,.]+\)")
+    assert only_asked.sum() > 0 and (refused.change == "").any()
+    row = refused[only_asked].iloc[0]
+    cents = round(100 * float(row.change.split(": ")[1].split(" ")[0].replace(",", "")))
+    form = asked[asked.application_id == row.application_id].assign(asked_cents=cents)
+    again, _ = kind.decide(
+        kind.scored(model, form), form, {**model.about, "rules": {**ABOUT["rules"], "loss_share": 1}}
+    )
+    assert cents < asked.asked_cents[form.index[0]] and (again.action == APPROVE).all()
+
+
+def test_what_is_no_column_cannot_be_changeable(source):
+    for changeable, words in (("wage:up", "but wage is none"), ("asked_cents", "written as column:way")):
+        with pytest.raises(Refused, match=words):
+            training(source, {**PARAMETERS, "changeable": changeable})
 
 
 def test_nobody_to_score_is_refused(source):
@@ -118,6 +168,7 @@ def test_money_is_what_the_second_approves_more_than_the_first():
                          "exposure_cents": [10_000] * 4, "customer_id": range(4)})  # fmt: skip
     gain = kind.money(rows, ABOUT, 0)
     assert gain.value == pytest.approx((1_000 - 500) - (-10_000 * 0.45 - 500))
+    assert kind.worth(np.array([0.1]), ABOUT) == pytest.approx([900 - 450 - 500])
     assert kind.selected(rows.score.to_numpy(), ABOUT).tolist() == [True, False, True, False]
 
 
@@ -155,6 +206,7 @@ def test_a_flat_source_goes_all_the_way(german):
     assert len(scores) == 1_000 and scores.band.nunique() > 3 and scores.reason_3.notna().all()
     plan = pq.read_table(home / "data/decisions/model=credit" / f"as_of={AS_OF}" / "german.parquet").to_pandas()
     assert set(plan.action) == {APPROVE, REFUSE}
+    assert plan.refusal_1[plan.points_lacking.notna()].ne("").all() and plan.change.ne("").sum() > 50
     assert plan.expected_loss_cents.sum() <= 0.02 * 100 * 3_271_258
     assert (plan.expected_profit_cents.to_numpy()[:-1] >= plan.expected_profit_cents.to_numpy()[1:]).all()
 
@@ -164,10 +216,23 @@ def test_what_a_regulator_asks_for_is_in_the_run(german):
     home, _, _ = german
     (run,) = homes.runs(home)
     files = {p.name for p in (home / "mlruns").rglob("*") if run.info.run_id in str(p)}
-    for table in ("candidates", "grades", "stability", "terms", "limits", "fairness", "overrides", "rejects"):
+    for table in (
+        "candidates",
+        "grades",
+        "stability",
+        "terms",
+        "limits",
+        "fairness",
+        "overrides",
+        "refusals",
+        "rejects",
+    ):
         assert f"{table}.csv" in files or f"{table}.json" in files, table
     for name in ("auc", "gini", "ks", "h", "hosmer_lemeshow_p", "score_psi"):
         assert np.isfinite(run.data.metrics[f"test/{name}"])
+    (card,) = (home / "mlruns").rglob("card.md")
+    for heading in ("Grades and their tests", "Stability of the score", "Overrides", "First reasons of refusals"):
+        assert f"## {heading}" in card.read_text()
     models = [json.loads(file.read_text()) for file in (home / "mlruns").rglob("credit.json")]
     columns = {column for model in models for column in model["columns"]}
     assert columns and not columns & {"age_in_years", "personal_status_and_sex", "foreign_worker"}

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from decisions.lending import APPROVE, REFUSE, Rules, book, cut_off, loan_plan
+from decisions.lending import APPROVE, REFUSE, Rules, approved_up_to, book, cut_off, loan_plan
 from decisions.limits import BUDGET, CAP, LARGEST, NOTHING
 from evaluation.grades import MasterScale
 from evaluation.lending import Terms, exposure_cents, loan_profit
@@ -66,3 +66,25 @@ def test_no_other_cut_off_brings_more():
     gained = loan_profit(p, exposure_cents(asked, asked, terms), terms)
     assert gained[p <= at].sum() == pytest.approx(max(gained[p <= other].sum() for other in p))
     assert cut_off([0.9, 0.8], [100, 100], terms) == 0.0
+
+
+@pytest.mark.parametrize("price", [0.0, 0.7, 4.0])
+def test_below_the_probability_told_some_limit_pays_and_above_it_none(price):
+    draw = np.random.default_rng(3)
+    asked = np.append(draw.lognormal(11, 1.2, 300), [1, 400])
+    terms = Terms(0.1, 0.5, 0.9, 1_500, 0.8, 0.6, 0.4)
+    told = approved_up_to(asked, price, SCALE, terms, RULES)
+    assert (told == 0).any() and (told[told > 0] < 1).all() and len(set(np.round(told, 3))) > 5
+    for nudge, pays in ((-1e-9, True), (1e-9, False)):
+        menu = book(np.clip(told + nudge, 0, 1), asked, SCALE, terms, RULES)
+        found = (np.where(menu.allowed, menu.profit - price * menu.loss, 0) > 0).any(axis=1)
+        assert (found[told > 0] == pays).all() and not found[told == 0].any()
+
+
+def test_at_the_price_of_loss_the_approved_lie_below_the_probability_told():
+    draw = np.random.default_rng(4)
+    asked, p = draw.lognormal(12, 0.5, 500), draw.beta(1, 6, 500)
+    plan, found = loan_plan(scores(*p), asked, SCALE, TERMS, RULES._replace(loss_share=0.01))
+    assert found.shadow_price > 0 and (plan.price_of_loss == found.shadow_price).all()
+    wrong = (plan.action == APPROVE) != (plan.score < plan.approved_up_to)
+    assert wrong.sum() <= 3  # the budget's last cents, which go where they fit

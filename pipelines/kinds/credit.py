@@ -9,12 +9,14 @@ import pandas as pd
 
 from contracts.errors import Refused
 from contracts.study import day
-from decisions.lending import APPROVE, Rules, loan_plan
+from contracts.subjects import keys_of
+from decisions import refusal
+from decisions.lending import APPROVE, Rules, approved_up_to, loan_plan
 from evaluation.comparison import Difference
 from evaluation.estimate import Estimate
 from evaluation.gate import Check
 from evaluation.grades import MasterScale
-from evaluation.lending import Terms
+from evaluation.lending import Terms, loan_profit
 from evaluation.strategy import approval_gain
 from features.applications import applicants, form_hashes, form_sql, forms, spine_of
 from features.identity import column_hashes, features_sql
@@ -72,6 +74,12 @@ def selected(score: np.ndarray, about: Mapping) -> np.ndarray:
     return np.asarray(score) <= about["cut_off"]
 
 
+def worth(score: np.ndarray, about: Mapping) -> np.ndarray:
+    """What a loan of the median size is expected to bring, in cents."""
+    score = np.asarray(score, dtype=float)
+    return loan_profit(score, np.full(score.size, about["median_exposure_cents"]), Terms(**about["terms"]))
+
+
 def bands(score: np.ndarray, about: Mapping) -> np.ndarray:
     """The grade of the master scale: A is the least risky."""
     return MasterScale.from_json(about["scale"]).name(score)
@@ -110,15 +118,44 @@ def scored(model: Model, table: pd.DataFrame) -> pd.DataFrame:
 
 def decide(scores: pd.DataFrame, table: pd.DataFrame, about: Mapping) -> tuple[pd.DataFrame, str]:
     """Whom to lend to and how much, with what keeps each from more."""
-    told = about["rules"]
-    rules = Rules(tuple(told["menu"]), told["best"], told["worst"], told["loss_share"])
-    asked = table[about["amount_column"]].fillna(0) * about["amount_unit_cents"]
-    plan, found = loan_plan(scores, asked, MasterScale.from_json(about["scale"]), Terms(**about["terms"]), rules)
+    plan, found = loan_plan(scores, _asked(table, about), *_promised(about))
     approved = (plan.action == APPROVE).sum()
     return plan, (
         f"{approved:,} of {len(plan):,} approved, for an expected profit of {found.profit / 100:,.0f} and loss of "
         f"{found.loss / 100:,.0f}; one more unit of loss would bring {found.shadow_price:.2f}"
     )
+
+
+def explained(model: Model, table: pd.DataFrame, plan: pd.DataFrame) -> pd.DataFrame:
+    """As `decisions.refusal.explained`, at the plan's price of loss."""
+    about, words = model.about, probabilities.dictionary(model, model.about)
+    price, promised = float(plan.price_of_loss.iloc[0]), _promised(about)
+    told = about["refusal"]
+    reader = refusal.Reader(
+        refusal.Scale(**told["scale"]),
+        told["usual"],
+        {name: refusal.Ladder(way, tuple(values)) for name, (way, values) in told["ladders"].items()},
+        {name: word.topic for name, word in words.items()},
+        {name: word.say for name, word in words.items()},
+    )
+    keys = [name for name in keys_of(table.columns) if name != "origin"]
+    forms = plan[keys].merge(table, on=keys, validate="1:1")
+
+    def approves(form: pd.DataFrame) -> np.ndarray:
+        return model.predict(form) < approved_up_to(_asked(form, about), price, *promised)
+
+    return refusal.explained(plan, forms, model.contributions, approves, reader)
+
+
+def _asked(table: pd.DataFrame, about: Mapping) -> pd.Series:
+    """Cents asked for; what was not told is nothing."""
+    return table[about["amount_column"]].fillna(0) * about["amount_unit_cents"]
+
+
+def _promised(about: Mapping) -> tuple[MasterScale, Terms, Rules]:
+    told = about["rules"]
+    rules = Rules(tuple(told["menu"]), told["best"], told["worst"], told["loss_share"])
+    return MasterScale.from_json(about["scale"]), Terms(**about["terms"]), rules
 
 
 def _forms(source: Source, about: Mapping, spine) -> pd.DataFrame:

@@ -54,11 +54,16 @@ def scored(model: Model, table: pd.DataFrame, bands: Selected) -> pd.DataFrame:
 
 def why(model: Model, table: pd.DataFrame, about: Mapping) -> pd.DataFrame:
     """reason_1 .. reason_3 of each row, in the words of the dictionary; a column it lacks goes by its own name."""
-    words = {n: Column(**{**c, "reads": tuple(c["reads"])}) for n, c in about["dictionary"].items()}
-    words |= {n: Column(n, n, "count", "", n, None, ()) for n in model.columns if n not in words}
+    words = dictionary(model, about)
     return reasons(
         model.contributions(table),
         table,
         topics={name: words[name].topic for name in model.columns},
         words={name: words[name].say for name in model.columns},
     )
+
+
+def dictionary(model: Model, about: Mapping) -> dict[str, Column]:
+    """What each column means, as a model was told; one that it was not goes by its own name."""
+    words = {n: Column(**{**c, "reads": tuple(c["reads"])}) for n, c in about["dictionary"].items()}
+    return words | {n: Column(n, n, "count", "", n, None, ()) for n in model.columns if n not in words}

@@ -6,12 +6,14 @@ from types import SimpleNamespace
 
 import pandas as pd
 
+from contracts.errors import Refused
 from contracts.study import Study
+from decisions.refusal import ways_in
 from evaluation.gate import Check
 from models import credit
 from pipelines.battery import battery as binary_battery
 from sources.source import Source
-from training_table import credit_table, in_cohorts, lent, names_in, refuse_leaks
+from training_table import credit_table, feature_columns, in_cohorts, lent, names_in, refuse_leaks
 
 TRAINER = SimpleNamespace(
     CANDIDATES=(*credit.LIGHT, credit.BOOSTED),
@@ -28,6 +30,7 @@ def training(source: Source, parameters: Mapping) -> pd.DataFrame:
     hidden = names_in(parameters["protected"])
     table = lent(credit_table(source.tables, source.attributes, _study(parameters), hidden, *map(parameters.get, days)))
     bound = parameters["leak_bound_flat" if source.kind == "flat" else "leak_bound_events"]
+    _refuse_unchangeable(parameters["changeable"], table)
     refuse_leaks(table, bound, names_in(parameters["allowed_columns"]))
     return table
 
@@ -41,6 +44,19 @@ def again(table: pd.DataFrame, parameters: Mapping, model: credit.Credit) -> cre
 def battery(source: Source, table: pd.DataFrame, parameters: Mapping) -> list[Check]:
     """As `pipelines.battery`, on cohorts, with one of credit's boosted candidates, which all go the same way."""
     return binary_battery(source, in_cohorts(table, _study(parameters)), parameters, TRAINER)
+
+
+def _refuse_unchangeable(changeable: str, table: pd.DataFrame) -> None:
+    try:
+        ways = ways_in(changeable)
+    except ValueError as error:
+        raise Refused(str(error)) from error
+    there = feature_columns(table)
+    if gone := [name for name in ways if name not in there]:
+        raise Refused(
+            f"What an applicant can change must be a column that the model may read, but {', '.join(gone)} is none. "
+            f"There are {', '.join(there)}. Correct `changeable`."
+        )
 
 
 def _study(parameters: Mapping) -> Study:

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit, logit
 
 from decisions.limits import Limits, best_limits
 from evaluation.grades import MasterScale
-from evaluation.lending import Terms, expected_loss, exposure_cents, loan_profit, risk_at
+from evaluation.lending import Terms, break_even, expected_loss, exposure_cents, loan_profit, risk_at
 
 APPROVE, REFUSE = "approve", "refuse"
 ROUNDED_TO = 1_000  # cents: limits are granted in tens of whole units
@@ -50,13 +51,17 @@ class Book(NamedTuple):
 def book(p, asked, scale: MasterScale, terms: Terms, rules: Rules) -> Book:
     """What each entry of the menu is expected to bring: p, probability at the limit asked for, and cents asked (n,)."""
     p, asked = np.asarray(p, dtype=float), np.asarray(asked, dtype=float)
-    limit = np.rint(asked[:, None] * np.array(rules.menu) / ROUNDED_TO) * ROUNDED_TO
+    limit = _limits(asked, rules)
     wide = np.broadcast_to(asked[:, None], limit.shape)
     risk = risk_at(np.repeat(p, len(rules.menu)), wide.ravel(), limit.ravel(), terms).reshape(limit.shape)
     exposure = exposure_cents(wide, limit, terms)
     profit = loan_profit(risk.ravel(), exposure.ravel(), terms).reshape(limit.shape)
     allowed = np.array(rules.menu) <= rules.caps(scale)[scale.grade(p)][:, None] + 1e-9
     return Book(limit, exposure, profit, expected_loss(risk, exposure, terms), allowed & (limit > 0))
+
+
+def _limits(asked: np.ndarray, rules: Rules) -> np.ndarray:
+    return np.rint(asked[:, None] * np.array(rules.menu) / ROUNDED_TO) * ROUNDED_TO
 
 
 def loan_plan(
@@ -67,7 +72,8 @@ def loan_plan(
     scores  customer_id, application_id where there are such, and `score`, the probability of default at the amount
             asked for; `asked` are cents, in its order
 
-    Columns: keys, score, grade, action, limit_cents, binding, expected_profit_cents, expected_loss_cents.
+    Columns: keys, score, grade, action, limit_cents, binding, expected_profit_cents, expected_loss_cents;
+    approved_up_to: the probability up to which each would be approved; and price_of_loss, at which that holds.
     """
     p, asked = scores.score.to_numpy(), np.maximum(np.asarray(asked, dtype=float), 1)  # nothing asked for is no limit
     keys = [name for name in KEYS if name in scores]
@@ -90,9 +96,30 @@ def loan_plan(
                 ("expected_loss_cents", "loss"),
             )
         },
+        approved_up_to=approved_up_to(asked, found.shadow_price, scale, terms, rules),
+        price_of_loss=found.shadow_price,
     )
     ascending = [False] + [True] * len(keys)
     return plan.sort_values(["expected_profit_cents", *keys], ascending=ascending, ignore_index=True), found
+
+
+def approved_up_to(asked, price: float, scale: MasterScale, terms: Terms, rules: Rules) -> np.ndarray:
+    """The probability of default below which some limit on offer pays, (n,), for cents asked; 0 where none ever does.
+
+    price  what a cent of expected loss costs besides itself: the shadow price of a plan, of which those who are
+           approved are then below
+    """
+    asked = np.maximum(np.asarray(asked, dtype=float), 1)
+    limit = _limits(asked, rules)
+    wide = np.broadcast_to(asked[:, None], limit.shape)
+    exposure = exposure_cents(wide, limit, terms)
+    dearer = terms._replace(exposed=(1 + price) * terms.exposed)
+    even = break_even(exposure.ravel(), dearer).reshape(limit.shape)
+    with np.errstate(divide="ignore"):  # an even of 0 or 1 stays one
+        at_asked = expit(logit(even) - terms.risk_elasticity * np.log(np.maximum(limit, 1) / wide))
+    ends, caps = np.append(scale.edges, 1.0), rules.caps(scale)
+    capped = [max(ends[caps >= multiple - 1e-9], default=0.0) for multiple in rules.menu]
+    return np.where(limit > 0, np.minimum(at_asked, capped), 0.0).max(axis=1)
 
 
 def cut_off(p, asked, terms: Terms) -> float:

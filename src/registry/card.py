@@ -6,7 +6,7 @@ Every sentence of ours takes its numbers from what the run logged. `unsupported`
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -28,6 +28,7 @@ class Facts:
     columns           what the model reads: name, meaning, unit, what a missing value means
     metrics           name to (value, low, high)
     verdict, said     what the notebook and the gate found, in words
+    tables            heading to a table of the run that a validator asks for
     """
 
     model: str
@@ -48,6 +49,7 @@ class Facts:
     said: str
     facts: Mapping[str, object]
     tags: Mapping[str, str]
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
 def note(facts: Facts) -> str:
@@ -65,6 +67,7 @@ def run_note(verdict: str, standing: str, said: str, checks: Sequence[Check]) ->
 def card(facts: Facts) -> str:
     """The whole card in Markdown."""
     parts = [_head(facts), _use(facts), _data(facts), _rule(facts), _gate(facts), _evidence(facts), _slices(facts)]
+    parts += [f"## {heading}\n\n{_table(rows.round(4))}" for heading, rows in facts.tables.items()]
     return "\n\n".join([*parts, _features(facts), _limits(facts), _again(facts)]) + "\n"
 
 
