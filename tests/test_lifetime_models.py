@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.special import hyp2f1
 from scipy.stats import beta as beta_distribution
+from threadpoolctl import threadpool_limits
 
-from models import bg_bb, bg_nbd, gamma_gamma, nbd, pareto_nbd
-from models.likelihood import Degenerate, cells_of
+from models import bg_bb, bg_nbd, covariates, gamma_gamma, nbd, pareto_nbd
+from models.likelihood import Degenerate, cells_of, each_x
 from models.quadrature import beta_nodes
 
 DATA = Path(find_spec("lifetimes").submodule_search_locations[0]) / "datasets"
@@ -161,6 +162,43 @@ def test_cells_count_customers_and_do_not_mind_their_order(cdnow):
     assert list(twice.errors.values()) == pytest.approx([e / np.sqrt(2) for e in once.errors.values()], rel=1e-4)
 
 
+@pytest.mark.parametrize("part_of_a_day", [0.0, 0.25])
+def test_cells_are_the_different_rows_in_order(part_of_a_day):
+    """Whole days are sorted as one number, parts of days as columns: the same cells as of rows told apart."""
+    draw = np.random.default_rng(8)
+    x = draw.integers(0, 40, 5_000).astype(float)
+    T = draw.integers(1, 30, 5_000) + part_of_a_day
+    t_x = np.where(x > 0, np.ceil(T * draw.random(5_000)).clip(max=T), 0.0)
+    rows, n = np.unique(np.stack([x, t_x, T], axis=1), axis=0, return_counts=True)
+    cells = cells_of(x, t_x, T)
+    assert (np.stack(cells[:3], axis=1) == rows).all() and (cells.n == n).all()
+    assert (rows[cells.of] == np.stack([x, t_x, T], axis=1)).all()
+    assert [found.tolist() for found in each_x(cells)] == [
+        found.tolist() for found in np.unique(rows[:, 0], return_inverse=True)
+    ]
+    assert cells_of([1e18], [1.0], [2.0]).x == [1e18] and cells_of([], [], []).n.size == 0
+
+
+def test_likelihoods_are_the_same_bytes_on_one_thread_and_two():
+    """Of more cells than the sum of products is split at; a dot product differs there."""
+    draw = np.random.default_rng(9)
+    T = draw.integers(1, 2_000, 60_000).astype(float)
+    x = draw.integers(0, 30, 60_000).astype(float)
+    cells = cells_of(x, np.where(x > 0, np.ceil(T * draw.random(60_000)), 0.0), T)
+    z = draw.random((cells.x.size, 1))
+    four, told = np.array([0.4, 30.0, 0.7, 3.0]), {}
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            found = [
+                bg_nbd.log_likelihood(four, cells, False),
+                pareto_nbd.log_likelihood(four, cells),
+                nbd.log_likelihood(four[:2], cells),
+                covariates.log_likelihood("BG/NBD", np.append(four, [1.2, 0.8]), cells, z, z),
+            ]
+        told[threads] = [(level, slope.tolist()) for level, slope in found]
+    assert cells.x.size > 20_000 and told[1] == told[2]
+
+
 def test_bg_bb_by_hand():
     """Three occasions, none used: alive and silent, or gone before the first, second or third. Uniform p and theta."""
     model = bg_bb.BgBb(1.0, 1.0, 1.0, 1.0)
@@ -185,6 +223,9 @@ def test_what_the_data_do_not_tell_is_refused(fit):
 def test_a_history_that_cannot_be_is_refused_with_the_first():
     with pytest.raises(Degenerate, match="2 of 3 have not, first customer 1: x 2, t_x 9, T 5"):
         cells_of([1, 2, 0], [3, 9, 1], [5, 5, 5])
+    for odd in ((0, -1, 5), (np.nan, 1, 5), (1, 1, np.inf), (1.5, 1, 5), (1, np.nan, 5), (1, 0, 5), (-1, 0, 5)):
+        with pytest.raises(Degenerate, match="1 of 2 have not, first customer 1"):
+            cells_of(*zip((0, 0, 5), odd, strict=True))
     with pytest.raises(Degenerate, match="1 of 2 are not, first -3 of 2 purchases"):
         gamma_gamma.fit([1, 2], [10, -3])
     with pytest.raises(Degenerate, match="must be above 1"):

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import digamma, expit, gammaln
 
-from models.likelihood import Cells, Fit, cells_of, maximise, refuse_no_repeats, searches
+from models.likelihood import Cells, Fit, cells_of, each_x, maximise, over_customers, refuse_no_repeats, searches
 from models.quadrature import beta_nodes
 
 NAMES = ("r", "alpha", "a", "b")
@@ -72,7 +72,7 @@ class BgNbd:
 def log_likelihood(parameters: np.ndarray, cells: Cells, first: bool) -> tuple[float, np.ndarray]:
     """The sum over customers and its gradient by (r, alpha, a, b)."""
     level, slope = of_cells(parameters, cells, first)
-    return float(cells.n @ level), np.array([cells.n @ part for part in slope])
+    return over_customers(cells, level), np.array([over_customers(cells, part) for part in slope])
 
 
 def of_cells(parameters, cells: Cells, first: bool) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -82,7 +82,7 @@ def of_cells(parameters, cells: Cells, first: bool) -> tuple[np.ndarray, list[np
     """
     r, alpha, a, b = parameters
     # special functions are taken once for each x where the parameters are the same for all
-    x, at = np.unique(cells.x, return_inverse=True) if np.ndim(a) == 0 else (cells.x, slice(None))
+    x, at = each_x(cells) if np.ndim(a) == 0 else (cells.x, slice(None))
     m = x + first
     counted = gammaln(r + x) - gammaln(r) + gammaln(a + b) + gammaln(b + m) - gammaln(b) - gammaln(a + b + m)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -90,18 +90,20 @@ def of_cells(parameters, cells: Cells, first: bool) -> tuple[np.ndarray, list[np
     by_r = digamma(r + x) - digamma(r)
     by_a = digamma(a + b) - digamma(a + b + m)
     by_b = by_a + digamma(b + m) - digamma(b)
-    end, last = np.log(alpha + cells.T), np.log(alpha + cells.t_x)
-    power = r + cells.x
-    gone = dead[at] + power * (end - last)  # log of the odds of having dropped out
+    until_end, until_last, power = alpha + cells.T, alpha + cells.t_x, r + cells.x
+    end = np.log(until_end)
+    silent = end - np.log(until_last)
+    gone = dead[at] + power * silent  # log of the odds of having dropped out
     share = expit(gone)
-    level = counted[at] + r * np.log(alpha) - power * end + np.logaddexp(0, gone)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        lost = np.where(share > 0, share / (b + m - 1)[at], 0.0)
+    likelier = np.maximum(gone, 0) - np.log(np.maximum(share, 1 - share))  # log(1 + odds), which cannot overflow
+    level = counted[at] + r * np.log(alpha) - power * end + likelier
+    with np.errstate(divide="ignore"):
+        lost = np.where(m > 0, 1 / (b + m - 1), 0.0)
     slope = [
-        by_r[at] + np.log(alpha) - end + share * (end - last),
-        r / alpha - power * ((1 - share) / (alpha + cells.T) + share / (alpha + cells.t_x)),
+        by_r[at] + np.log(alpha) - end + share * silent,
+        r / alpha - power * ((1 - share) / until_end + share / until_last),
         by_a[at] + share / a,
-        by_b[at] - lost,
+        by_b[at] - share * lost[at],
     ]
     return level, slope
 
@@ -114,7 +116,7 @@ def fit(x, t_x, T, first: bool = False) -> tuple[BgNbd, Fit]:
     """
     cells = cells_of(x, t_x, T)
     refuse_no_repeats(cells)
-    rate = cells.n @ cells.x / (cells.n @ cells.T)
+    rate = over_customers(cells, cells.x) / over_customers(cells, cells.T)
     start = {"r": 0.5, "alpha": 0.5 / rate, "a": 1.0, "b": 2.5}
     found = maximise(*searches(lambda values, some: log_likelihood(values, some, first), cells, NAMES, start))
     return BgNbd(**found.parameters, first=first), found

@@ -23,7 +23,7 @@ import numpy as np
 
 from models import bg_nbd, pareto_nbd
 from models.bg_nbd import BgNbd
-from models.likelihood import Cells, Degenerate, Fit, cells_of, maximise, refuse_no_repeats
+from models.likelihood import Cells, Degenerate, Fit, cells_of, maximise, over_customers, refuse_no_repeats
 from models.pareto_nbd import ParetoNbd
 
 PARETO, BG, MBG = "Pareto/NBD", "BG/NBD", "MBG/NBD"
@@ -98,9 +98,9 @@ def log_likelihood(
 ) -> tuple[float, np.ndarray]:
     """The sum over customers and its gradient by the four parameters and the factors; z (k, j), w (k, j') of cells."""
     four, on_rate, on_dropout = values[:4], values[4 : 4 + z.shape[1]], values[4 + z.shape[1] :]
-    buys = np.exp(-z @ np.log(on_rate))
+    buys = np.exp(-(z * np.log(on_rate)).sum(axis=1))
     sign = SCALE[name][2]
-    leaves = np.exp(sign * (w @ np.log(on_dropout)))
+    leaves = np.exp(sign * (w * np.log(on_dropout)).sum(axis=1))
     if name == PARETO:
         at = (four[0], four[1] * buys, four[2], four[3] * leaves)
         level, by = pareto_nbd.of_cells(at, cells)
@@ -110,10 +110,13 @@ def log_likelihood(
         level, by = bg_nbd.of_cells(at, cells, name == MBG)
         moved = 2
     by[1], by[moved] = by[1] * buys, by[moved] * leaves
-    slope = [cells.n @ one for one in by]
-    slope += list(-(cells.n * by[1] * four[1]) @ z / on_rate)
-    slope += list(sign * (cells.n * by[moved] * four[moved]) @ w / on_dropout)
-    return float(cells.n @ level), np.array(slope)
+    slope = [over_customers(cells, one) for one in by]
+    slope += [-over_customers(cells, by[1] * column) * four[1] / g for column, g in zip(z.T, on_rate, strict=True)]
+    slope += [
+        sign * over_customers(cells, by[moved] * column) * four[moved] / h
+        for column, h in zip(w.T, on_dropout, strict=True)
+    ]
+    return over_customers(cells, level), np.array(slope)
 
 
 def _matrix(values: np.ndarray, x: np.ndarray) -> np.ndarray:

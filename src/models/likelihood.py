@@ -35,7 +35,7 @@ class Degenerate(Exception):
 
 
 class Cells(NamedTuple):
-    """Different histories (x, t_x, T), how many customers have each, and which each customer has.
+    """Different histories (x, t_x, T) in ascending order, how many customers have each, and which each customer has.
 
     x   (k,) purchases after the first      t_x  (k,) time of the last, from the first; 0 where x is 0
     T   (k,) time watched, from the first   n    (k,) customers      of   (customers,) index of the cell
@@ -70,21 +70,59 @@ def cells_of(x, t_x, T) -> Cells:
     A purchase after the first lies after it and not after the end: 0 < t_x <= T where x > 0, else t_x = 0.
     """
     x, t_x, T = (np.asarray(values, dtype=float) for values in (x, t_x, T))
-    odd = ~(np.isfinite(x) & np.isfinite(t_x) & np.isfinite(T)) | (x < 0) | (x != np.floor(x)) | (T <= 0) | (t_x > T)
-    odd |= (x > 0) != (t_x > 0)
-    if odd.any():
-        at = int(np.argmax(odd))
-        raise Degenerate(
-            f"A history must have whole x >= 0, T > 0 and 0 < t_x <= T (t_x = 0 where x = 0), but {odd.sum():,} of "
-            f"{odd.size:,} have not, first customer {at}: x {x[at]:g}, t_x {t_x[at]:g}, T {T[at]:g}. "
-            f"Count one purchase a day, and nobody before her first."
-        )
-    order = np.lexsort((T, t_x, x))
-    rows = np.stack([x[order], t_x[order], T[order]])
-    new = np.append(True, (rows[:, 1:] != rows[:, :-1]).any(axis=0)) if x.size else np.zeros(0, dtype=bool)
+    _refuse_odd(x, t_x, T)
+    order, new = _ordered(x, t_x, T)
+    first = np.flatnonzero(new)
+    n = np.diff(np.append(first, x.size))
     of = np.empty(x.size, dtype=np.int64)
-    of[order] = np.cumsum(new) - 1
-    return Cells(*rows[:, new], np.bincount(of).astype(float), of)
+    of[order] = np.repeat(np.arange(first.size), n)
+    some = order[first]
+    return Cells(x[some], t_x[some], T[some], n.astype(float), of)
+
+
+def _refuse_odd(x: np.ndarray, t_x: np.ndarray, T: np.ndarray) -> None:
+    possible = (x >= 0) & (x == np.floor(x)) & (T > 0) & ~np.isinf(x) & ~np.isinf(T)  # which nothing missing is
+    possible &= (t_x >= 0) & (t_x <= T) & ((x > 0) == (t_x > 0))
+    if not possible.all():
+        at = int(np.argmin(possible))
+        raise Degenerate(
+            f"A history must have whole x >= 0, T > 0 and 0 < t_x <= T (t_x = 0 where x = 0), but "
+            f"{x.size - possible.sum():,} of {x.size:,} have not, first customer {at}: x {x[at]:g}, t_x {t_x[at]:g}, "
+            f"T {T[at]:g}. Count one purchase a day, and nobody before her first."
+        )
+
+
+def _ordered(x: np.ndarray, t_x: np.ndarray, T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Customers by x, then t_x, then T, then where they stand; and whether each, so ordered, is the first of her cell.
+
+    Whole days, which histories mostly are, fit into one number with the place beside them: to sort those is ten times
+    faster than to sort by three columns.
+    """
+    place = np.arange(x.size)
+    limits = [int(values.max(initial=0)).bit_length() for values in (x, t_x, T, place)]
+    if sum(limits) < 64 and all((values == np.floor(values)).all() for values in (t_x, T)):
+        key = x.astype(np.int64)
+        for values, bits in zip((t_x, T, place), limits[1:], strict=True):
+            key = (key << bits) | values.astype(np.int64)
+        key.sort()
+        order, told = key & ((1 << limits[3]) - 1), [key >> limits[3]]
+    else:
+        order = np.lexsort((T, t_x, x))
+        told = [x[order], t_x[order], T[order]]
+    new = np.ones(x.size, dtype=bool)
+    new[1:] = np.logical_or.reduce([values[1:] != values[:-1] for values in told])
+    return order, new
+
+
+def each_x(cells: Cells) -> tuple[np.ndarray, np.ndarray]:
+    """The different x of cells, ascending, and which of them each cell (k,) has: special functions are taken once."""
+    first = np.flatnonzero(np.append(True, cells.x[1:] != cells.x[:-1])) if cells.x.size else np.zeros(0, dtype=int)
+    return cells.x[first], np.repeat(np.arange(first.size), np.diff(np.append(first, cells.x.size)))
+
+
+def over_customers(cells: Cells, values: np.ndarray) -> float:
+    """The sum over customers of values of their cells (k,); the same on any number of threads, which a dot is not."""
+    return float((cells.n * values).sum())
 
 
 def refuse_no_repeats(cells: Cells) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import digamma, gammaln
 
-from models.likelihood import Cells, Fit, cells_of, maximise, refuse_no_repeats, searches
+from models.likelihood import Cells, Fit, cells_of, each_x, maximise, over_customers, refuse_no_repeats, searches
 
 NAMES = ("r", "alpha")
 
@@ -43,12 +43,12 @@ class Nbd:
 def log_likelihood(parameters: np.ndarray, cells: Cells) -> tuple[float, np.ndarray]:
     """The sum over customers and its gradient by (r, alpha)."""
     r, alpha = parameters
-    x, at = np.unique(cells.x, return_inverse=True)
+    x, at = each_x(cells)
     end = np.log(alpha + cells.T)
     level = (gammaln(r + x) - gammaln(r))[at] + r * np.log(alpha) - (r + cells.x) * end
     by_r = (digamma(r + x) - digamma(r))[at] + np.log(alpha) - end
     by_alpha = r / alpha - (r + cells.x) / (alpha + cells.T)
-    return float(cells.n @ level), np.array([cells.n @ by_r, cells.n @ by_alpha])
+    return over_customers(cells, level), np.array([over_customers(cells, part) for part in (by_r, by_alpha)])
 
 
 def fit(x, t_x, T) -> tuple[Nbd, Fit]:
@@ -58,6 +58,6 @@ def fit(x, t_x, T) -> tuple[Nbd, Fit]:
     """
     cells = cells_of(x, t_x, T)
     refuse_no_repeats(cells)
-    rate = cells.n @ cells.x / (cells.n @ cells.T)
+    rate = over_customers(cells, cells.x) / over_customers(cells, cells.T)
     found = maximise(*searches(log_likelihood, cells, NAMES, {"r": 0.5, "alpha": 0.5 / rate}))
     return Nbd(**found.parameters), found

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import digamma, expit, gammaln, roots_legendre
 
-from models.likelihood import Cells, Fit, cells_of, maximise, refuse_no_repeats, searches
+from models.likelihood import Cells, Fit, cells_of, each_x, maximise, over_customers, refuse_no_repeats, searches
 
 NAMES = ("r", "alpha", "s", "beta")
 NODES = ((1.0, 10), (6.0, 16), (60.0, 32), (np.inf, 64))  # as many where the integrand falls by less than exp(-steep)
@@ -59,7 +59,7 @@ class ParetoNbd:
 def log_likelihood(parameters: np.ndarray, cells: Cells) -> tuple[float, np.ndarray]:
     """The sum over customers and its gradient by (r, alpha, s, beta)."""
     level, slope = of_cells(parameters, cells)
-    return float(cells.n @ level), np.array([cells.n @ part for part in slope])
+    return over_customers(cells, level), np.array([over_customers(cells, part) for part in slope])
 
 
 def of_cells(parameters, cells: Cells) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -68,7 +68,7 @@ def of_cells(parameters, cells: Cells) -> tuple[np.ndarray, list[np.ndarray]]:
     Parameters may be numbers, or alpha and beta of shape (k,), one for each cell.
     """
     r, alpha, s, beta = parameters
-    x, at = np.unique(cells.x, return_inverse=True)
+    x, at = each_x(cells)
     counted, by_count = (gammaln(r + x) - gammaln(r))[at], (digamma(r + x) - digamma(r))[at]
     gone, moved = _gone_in_parts(parameters, cells)
     share, power = expit(gone), r + cells.x
@@ -91,7 +91,8 @@ def fit(x, t_x, T) -> tuple[ParetoNbd, Fit]:
     """
     cells = cells_of(x, t_x, T)
     refuse_no_repeats(cells)
-    rate, watched = cells.n @ cells.x / (cells.n @ cells.T), cells.n @ cells.T / cells.n.sum()
+    bought, watched = (over_customers(cells, values) / cells.n.sum() for values in (cells.x, cells.T))
+    rate = bought / watched
     start = {"r": 0.5, "alpha": 0.5 / rate, "s": 0.6, "beta": 0.4 * watched}
     found = maximise(*searches(log_likelihood, cells, NAMES, start))
     return ParetoNbd(**found.parameters), found
