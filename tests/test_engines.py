@@ -4,6 +4,7 @@ Whole numbers, flags, categories and dates are equal, floats to 1e-9 of their si
 """
 
 import contextlib
+import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import psutil
 import pyarrow as pa
 import pytest
@@ -18,10 +20,13 @@ import test_features_blocks as blocks
 from ibis.backends import BaseBackend
 from ibis.expr.types import Table
 from test_features import ATTRIBUTES, MIDNIGHT, ORIGIN, tables_of
+from test_scorecard import every_value
 
 from contracts.errors import Refused
 from features.as_of import spine_of
 from features.customer_table import column_dictionary, customer_table
+from models import points_sql
+from models.points import PointsTable, Scale
 from sources import open_source
 from sources import spark as on_spark
 
@@ -150,6 +155,54 @@ def test_every_column_is_equal_on_both_engines(spark, tmp_path):
         theirs = features_of(moved(tables, spark, tmp_path / case.replace(" ", "_")), attributes, origins, columns)
         found[case] = differences(ours, theirs)
     assert found == dict.fromkeys(cases, [])
+
+
+EDGES = [0.0, 0.1, 1 / 3, -99.99, 17.0, 1e-300, 5e-324, 2.0**53, 1e12, 123456789.123, 0.1 + 0.2, 1 + 2**-52, -1e300]
+LEVELS = [
+    "it's", 'say "so"', "a\\b", "\\n", "\\u0041", "line\nbreak", "\r", "tab\t", "${x}", "${spark.app.name}", "`tick`",
+    "%s {0} ? :a", "-- no", "/* no", "é", "e\u0301", "😀", " a", "a ", "A", "a", "''", "null", "NaN", "\\", "$", "\\'",
+]  # fmt: skip
+
+
+def hard_points() -> pd.DataFrame:
+    """A table of points in its written form: thirty columns of what an engine could read wrongly."""
+    draw = np.random.default_rng(11)
+    rows: list[tuple] = [("", "base", np.nan, np.nan, None)]
+    for number in range(30):
+        name = f'c {number}\'s "x" `y`'
+        if number % 2:
+            levels = draw.permutation(LEVELS).tolist()
+            rows += [(name, "levels", np.nan, np.nan, json.dumps(levels[k:20:3])) for k in range(3)]
+            kinds = ["missing", "unseen"]
+        else:
+            cuts = np.sort(draw.choice(EDGES, 5, replace=False))
+            ends = [np.nan, *cuts, np.nan]
+            rows += [(name, "range", low, high, None) for low, high in zip(ends[:-1], ends[1:], strict=True)]
+            rows += [(name, "special", v, v, None) for v in draw.choice([-999.0, -1.0, 0.1, 1e12], 2, replace=False)]
+            kinds = ["missing"]
+        rows += [(name, kind, np.nan, np.nan, None) for kind in kinds]
+    table = pd.DataFrame(rows, columns=["column", "kind", "low", "high", "levels"]).assign(rows=3, outcomes=1)
+    return table.assign(points=draw.integers(-300, 300, len(rows)))
+
+
+@pytest.mark.slow
+def test_a_table_of_points_is_scored_alike_by_spark(spark):
+    """At each edge and its neighbours, special value, level, missing, NaN and unseen."""
+    table = hard_points()
+    card = PointsTable.from_frame(table, 1 / 3, Scale())
+    frame, by_hand = every_value(table)
+    assert card.score(frame).tolist() == by_hand.tolist()
+    # as a lake may hold them: what is missing is null, and a number that is missing may be NaN
+    rows, by_hand = pd.concat([frame, frame]).assign(id=range(2 * len(frame))), np.tile(by_hand, 2)
+    null = rows.isna() & ((rows.id.to_numpy() < len(frame))[:, None] | (rows.dtypes == "str").to_numpy())
+    cells = {name: rows[name].astype(object).mask(null[name], None).tolist() for name in rows}
+    lake = pa.table({name: pa.array(cells[name], from_pandas=False) for name in rows})
+    assert sum(lake[name].null_count for name in rows) > 30 and any(v != v for v in cells[rows.columns[0]])
+    spark._session.createDataFrame(lake).createOrReplaceTempView("applications")
+    found = spark.raw_sql(points_sql.sql(card, "applications", ["id"], "spark")).toArrow().to_pandas().sort_values("id")
+    wrong = found.score.to_numpy() != by_hand
+    assert not wrong.any(), rows[wrong].head(3).to_dict("records")
+    np.testing.assert_allclose(found.probability, card.predict(rows), rtol=1e-12)
 
 
 @pytest.mark.slow

@@ -3,14 +3,16 @@
 import json
 import math
 import sqlite3
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import duckdb
 import numpy as np
 import pandas as pd
 import pytest
 import sqlglot
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
@@ -19,6 +21,7 @@ from models.binning import Wish
 from models.encoding import Encoder
 from models.partition import FALLING, RISING
 from models.points import BrokenTable, PointsTable, Scale
+from models.scorecard import Scorecard
 
 # --- random tables of points, and every value that could be read wrongly ---
 
@@ -55,6 +58,12 @@ def tables(draw):
     table = pd.DataFrame(rows, columns=["column", "kind", "low", "high", "levels"]).assign(rows=3, outcomes=1)
     table["points"] = draw(st.lists(points, min_size=len(rows), max_size=len(rows)))
     return table, Scale(draw(st.floats(10, 100)), draw(st.floats(200, 800)), draw(st.floats(1, 50)))
+
+
+CONTROL = [
+    ("", "base", None), ("town", "levels", '["\\r", "a\\r\\nb"]'), ("town", "levels", '["\\u2028", "\\u0085"]'),
+    ("town", "missing", None), ("town", "unseen", None),
+]  # fmt: skip
 
 
 def values_of(rows: pd.DataFrame) -> list:
@@ -109,10 +118,21 @@ def in_sqlite(sql: str, frame: pd.DataFrame) -> np.ndarray:
 
 @settings(deadline=None, max_examples=200)
 @given(tables())
+@example(
+    (
+        pd.DataFrame(CONTROL, columns=["column", "kind", "levels"]).assign(
+            low=math.nan, high=math.nan, rows=3, outcomes=1, points=range(5)
+        ),
+        Scale(),
+    )
+)
 def test_points_probability_and_sql_agree_everywhere(drawn):
     table, scale = drawn
     card = PointsTable.from_frame(table, 1 / 3, scale)
-    assert PointsTable.from_frame(card.to_frame(), 1 / 3, scale) == card  # written and read
+    assert PointsTable.from_frame(card.to_frame(), 1 / 3, scale) == card
+    with tempfile.TemporaryDirectory() as folder:  # saved and loaded
+        Scorecard(card, card.encoder, ()).save(Path(folder))
+        assert scorecard.load(Path(folder)) == Scorecard(card, card.encoder, ())
     frame, by_hand = every_value(table)
     assert card.score(frame).tolist() == by_hand.tolist()
     np.testing.assert_allclose(card.predict(frame), expit((scale.offset - by_hand) / scale.factor), rtol=1e-12)

@@ -153,7 +153,8 @@ def _shown(bins: Bins, levels: Sequence[str] | None) -> list[tuple[int, dict]]:
         for group in range(max(bins.groups, default=-1) + 1):
             names = [level for level, of in zip(levels or (), bins.groups, strict=True) if of == group]
             text = json.dumps(names, ensure_ascii=False)
-            found.append((bins.first + group, {"kind": LEVELS, "levels": text, "bin": ", ".join(names)}))
+            said = ", ".join(map(_readable, names))
+            found.append((bins.first + group, {"kind": LEVELS, "levels": text, "bin": said}))
     else:
         ends = [None, *bins.cuts, None]
         for number, (low, high) in enumerate(zip(ends[:-1], ends[1:], strict=True)):
@@ -162,6 +163,11 @@ def _shown(bins: Bins, levels: Sequence[str] | None) -> list[tuple[int, dict]]:
         found.append((2 + number, {"kind": SPECIAL, "low": special, "high": special, "bin": f"{special:.12g}"}))
     found.append((MISSING, {"kind": ABSENT, "bin": "missing"}))
     return found + ([(NO_LEVEL, {"kind": NEW, "bin": "not seen before"})] if bins.cuts is None else [])
+
+
+def _readable(level: str) -> str:
+    """A level on one line: what is not printed is escaped, as it would end a row of the written table."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in level)
 
 
 def _range(low: float | None, high: float | None) -> str:

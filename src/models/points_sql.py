@@ -46,7 +46,7 @@ def _case(name: str, bins: Bins, points: Sequence[int], levels: Sequence[str], d
     case = case.when(absent, _whole(points[MISSING]))
     if bins.cuts is None:
         for group in range(max(bins.groups, default=-1) + 1):
-            names = [exp.Literal.string(level) for level, of in zip(levels, bins.groups, strict=True) if of == group]
+            names = [_text(level, dialect) for level, of in zip(levels, bins.groups, strict=True) if of == group]
             case = case.when(exp.In(this=value.copy(), expressions=names), _whole(points[bins.first + group]))
         return case.else_(_whole(points[NO_LEVEL]))
     for number, special in enumerate(bins.specials):
@@ -54,6 +54,16 @@ def _case(name: str, bins: Bins, points: Sequence[int], levels: Sequence[str], d
     for number, cut in enumerate(bins.cuts):
         case = case.when(exp.LTE(this=value.copy(), expression=_double(cut)), _whole(points[bins.first + number]))
     return case.else_(_whole(points[bins.first + len(bins.cuts)]))
+
+
+def _text(level: str, dialect: str) -> exp.Expression:
+    """A literal that is exactly this text. Spark puts a variable in the place of ${...}, in a literal, too: so it is
+    not written there.
+    """
+    if dialect != "spark" or "${" not in level:
+        return exp.Literal.string(level)
+    parts = level.replace("${", "$\0{").split("\0")
+    return exp.func("concat", *map(exp.Literal.string, parts))
 
 
 def _whole(number: int) -> exp.Expression:
