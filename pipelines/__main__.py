@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 
-from contracts.errors import Refused, WorldFailed
+from contracts.errors import Refused
 from contracts.places import mlruns
 from pipelines.console import KEPT, AsOf, ModelName, Parameters, SourceName, asked, err, out, print_frame, say
+from pipelines.endings import BUG, Ending, ending_of, help_line, line_of
 from pipelines.reviewing import reviewing
 from pipelines.scheduling import scheduling
 
@@ -19,8 +20,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     help="Whom to keep, lend to, write to, and what each is worth: train, score and compare, as of a day.",
-    epilog="Exit codes: 0 done, 1 a bug, 2 refused before anything was written, 3 done but the champion stays, or "
-    "ought not to, 4 another run holds the lock, 5 disk, store or source failed, 143 stopped.",
+    epilog=help_line(),
 )
 app.add_typer(reviewing)
 app.add_typer(scheduling)
@@ -195,36 +195,31 @@ def main() -> None:
     os.umask(0o077)  # what is written about customers is for their user alone
     try:
         app(standalone_mode=True)
-    except Refused as error:
-        _end("refused", error, 2)
-    except WorldFailed as error:
-        _end("failed", error, 5)
-    except Exception as error:
-        _end_by_kind(error)
-    except BaseException as error:
-        if type(error).__name__ == "Stopped":
-            _end("stopped", error, 143)
+    except SystemExit:
         raise
+    except BaseException as error:
+        ending = ending_of(error)
+        if ending is BUG and not isinstance(error, Exception):
+            raise
+        said = line_of(error, ending)
+        _end(ending, f"{said}\n{_traceback()}" if ending is BUG else said)
 
 
-def _end_by_kind(error: Exception) -> None:
-    if type(error).__name__ == "Busy":
-        _end("busy", error, 4)
-    if isinstance(error, OSError):
-        _end("failed", f"{error}. Check the disk and the paths.", 5)
-    folder = mlruns() / "errors"
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.txt"
-    file.write_text(traceback.format_exc())
-    _end(
-        "error", f"{str(error).splitlines()[0] if str(error) else type(error).__name__}\nThe traceback is in {file}.", 1
-    )
+def _traceback() -> str:
+    """Where the traceback was written; the disk may not take it."""
+    file = mlruns() / "errors" / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.txt"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(traceback.format_exc())
+    except OSError as error:
+        return f"The traceback could not be written: {error}."
+    return f"The traceback is in {file}."
 
 
-def _end(word: str, error: object, code: int) -> None:
-    err.print(f"[bold red]{word}[/]:", end=" ")
-    err.print(str(error), markup=False, soft_wrap=True)
-    sys.exit(code)
+def _end(ending: Ending, said: str) -> None:
+    err.print(f"[bold red]{ending.word}[/]:", end=" ")
+    err.print(said, markup=False, soft_wrap=True)
+    sys.exit(ending.code)
 
 
 def _print_columns(source: str, columns) -> None:

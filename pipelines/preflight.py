@@ -22,6 +22,7 @@ from registry.fingerprint import digest, run_key, table_fingerprint
 from registry.recipe import recipe
 from registry.row_digest import row_digest
 from sources import open_source
+from sources.source import Source
 
 CODE = Path(__file__).resolve().parents[1]  # the checkout that runs, whichever project CRM_HOME names
 
@@ -35,6 +36,7 @@ class Inputs:
     rows       the digest of each raw table's rows, so that changed ones can be named
     table      the training table, for those who judge without building it again
     checks     what the leak battery asked, and did not find
+    source     as it was opened, to ask later whether it still is so
     """
 
     key: str
@@ -47,6 +49,7 @@ class Inputs:
     rows: Mapping[str, pa.Table]
     table: pd.DataFrame
     checks: Sequence[Check]
+    source: Source
 
 
 def preflight(model: str, parameters: Mapping, notebook: Path) -> Inputs:
@@ -74,8 +77,9 @@ def preflight(model: str, parameters: Mapping, notebook: Path) -> Inputs:
         }
     )
     # it follows from the rest, so it is no part of the key, but tells a reviewer where two runs part
+    source.refuse_changed()
     logged = fingerprints | {"training_table": table_fingerprint(ibis.memtable(table))}
-    return Inputs(key, logged, columns, sql, made_of, source.label, source.simulated, rows, table, checks)
+    return Inputs(key, logged, columns, sql, made_of, source.label, source.simulated, rows, table, checks, source)
 
 
 def names_of(name: str, table: Table) -> list[str]:

@@ -15,6 +15,7 @@ from contracts.places import mlruns
 from features.identity import features_hash
 from pipelines.again import fitted_again
 from pipelines.cards import write_card
+from pipelines.clock import offset, refuse_jump
 from pipelines.gate import Judged, judge, log_judged
 from pipelines.naming import run_name
 from pipelines.parameters import complete, for_source, notebook_of
@@ -62,6 +63,7 @@ def retrain(model: str, source: str, as_of: str, asked: Mapping[str, object], sa
     """
     notebook = notebook_of(model)
     parameters = complete(notebook, {**for_source(model, source), **asked, "source": source, "as_of": as_of})
+    clock = offset()
     say("1/6 checking the source, its contracts and leaks")
     inputs = preflight(model, parameters, notebook)
     from registry import ledger, runs, versions
@@ -72,17 +74,27 @@ def retrain(model: str, source: str, as_of: str, asked: Mapping[str, object], sa
         named = run_name(inputs, parameters, versions.champion(model, source))
         run_id = runs.start(model, named, _tags(notebook, inputs, parameters))
         try:
-            return _run(model, notebook, parameters, inputs, run_id, say)
+            return _run(model, notebook, parameters, inputs, run_id, say, clock)
         except Stopped:
-            runs.finish(run_id, "KILLED", "Stopped on request.")
+            _close(run_id, "KILLED", "Stopped on request.", say)
             raise
         except BaseException as error:
-            runs.finish(run_id, "FAILED", str(error)[:400])
-            say(f"run {run_id} is closed as FAILED; what it executed of the notebook is among its artifacts")
+            _close(run_id, "FAILED", str(error)[:400], say)
             raise
 
 
-def _run(model, notebook, parameters, inputs, run_id, say) -> Retrained:
+def _close(run_id: str, status: str, why: str, say: Callable[[str], None]) -> None:
+    """Close a run that did not end well; where the store fails too, what it failed of is still what is told."""
+    from registry import runs
+
+    try:
+        runs.finish(run_id, status, why)
+        say(f"run {run_id} is closed as {status}; what it executed of the notebook is among its artifacts")
+    except Exception as error:
+        say(f"run {run_id} could not be closed, the next start will: {(str(error).splitlines() or [''])[0]}")
+
+
+def _run(model, notebook, parameters, inputs, run_id, say, clock) -> Retrained:
     from registry import evidence, runs
 
     stage = mlruns() / "stage" / f"{model}-{run_id}"
@@ -96,12 +108,12 @@ def _run(model, notebook, parameters, inputs, run_id, say) -> Retrained:
         runs.log_recipe(run_id, inputs.recipe)
         evidence.keep_rows(run_id, inputs.rows)
         say(f"2/6 running {notebook.name}")
-        return _staged(model, notebook, parameters, inputs, run_id, say, executed)
+        return _staged(model, notebook, parameters, inputs, run_id, say, executed, clock)
     finally:
         shutil.rmtree(stage, ignore_errors=True)  # what is left is swept by the next start
 
 
-def _staged(model, notebook, parameters, inputs, run_id, say, executed) -> Retrained:
+def _staged(model, notebook, parameters, inputs, run_id, say, executed, clock) -> Retrained:
     from registry import evidence, runs, versions, views
     from registry.card import run_note
 
@@ -112,6 +124,7 @@ def _staged(model, notebook, parameters, inputs, run_id, say, executed) -> Retra
         kept = _keep(executed, run_id, inputs.simulated) if executed.exists() else []
     if not (stage / "record.json").exists():
         raise NotebookFailed(f"{notebook.name} handed in no record. Call registry.record.hand_in in its last cell.")
+    inputs.source.refuse_changed()  # the notebook has read it a second time
     say("3/6 logging the run")
     found = runs.log(run_id, stage)
     if found["simulated"] != inputs.simulated:
@@ -123,6 +136,7 @@ def _staged(model, notebook, parameters, inputs, run_id, say, executed) -> Retra
     more = [*inputs.checks, *fitted_again(run_id, model, inputs.table, parameters)]
     judged = judge(run_id, None if again else champion, inputs.table, parameters, more)
     log_judged(run_id, judged, stage, inputs.simulated)
+    refuse_jump(clock)
     say("5/6 registering the model")
     tags = {
         "crm.key": inputs.key,

@@ -6,10 +6,11 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from contracts.errors import Refused
+from contracts.errors import Refused, SourceGone, WorldFailed
 from contracts.places import mlruns
 
 REFUSALS = {"Refused", "BrokenContract"}
+WORLD = {kind.__name__: kind for kind in (SourceGone, WorldFailed, *WorldFailed.__subclasses__())}
 ADDED = {"injected-parameters", "papermill-error-cell-tag"}  # papermill's cells, which the notebook has not
 
 
@@ -49,6 +50,8 @@ def run_notebook(
         where = f"{notebook.name}, {_failed_cell(executed)}"
         if error.ename in REFUSALS:
             raise Refused(f"{error.evalue}\n({where})") from None
+        if error.ename in WORLD:
+            raise WORLD[error.ename](f"{error.evalue} ({where})") from None
         said = str(error.evalue).partition("\n")[0]
         raise NotebookFailed(f"{where}: {error.ename}: {said}") from None
     finally:

@@ -41,7 +41,7 @@ def score(model: str, source_name: str, as_of: str, say: Callable[[str], None]) 
 
     Raises `Refused` when there is no champion, when it knows more than that day did, when its features are not those
     of this code and source, when a contract is broken, when the orders stop before, or when nobody is there to score;
-    `WorldFailed` when the model's files are not those registered.
+    `WorldFailed` when the model's files are not those registered, `SourceChanged` when the source was written to.
     """
     origin = day(as_of, "as_of")
     kind = kind_of(model)
@@ -57,6 +57,7 @@ def score(model: str, source_name: str, as_of: str, say: Callable[[str], None]) 
     rows = kind.scored(champion, table)
     written = {"model": model, "version": version.number, "run_id": version.key}
     written |= {"simulated": True} if source.simulated else {}
+    source.refuse_changed()
     path = write_scores(rows, source.label, origin, about["horizon_days"], written, data() / "scores")
     plan, decided = kind.decide(rows, table, about)
     explained = getattr(kind, "explained", None)

@@ -147,7 +147,8 @@ def test_a_refusal_is_not_tried_again_and_stops_what_needs_it(play):
     assert steps(found) == {"check": DONE, "retrain churn": FAILED, "score churn": NOT_RUN}
     assert played.run == ["check", "retrain churn"] and found.exit_code == 2
     assert report.first_line(found) == (
-        "FAILED: shop_night as of 2023-12-03: retrain churn: refused: retrain churn said something"
+        "FAILED: shop_night as of 2023-12-03: retrain churn: refused before anything was written: "
+        "retrain churn said something"
     )
 
 

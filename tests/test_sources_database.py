@@ -14,7 +14,7 @@ import duckdb
 import pytest
 
 import sources
-from contracts.errors import BrokenContract, Refused, WorldFailed
+from contracts.errors import BrokenContract, Refused, SourceGone
 from contracts.tables import check
 from sources.database import _read_only
 
@@ -142,7 +142,7 @@ def test_a_duckdb_file_that_another_process_writes_to(mapped, duckdb_file):
     writer = subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         assert writer.stdout.readline() == b"held\n"
-        with pytest.raises(WorldFailed, match="the database does not answer"):
+        with pytest.raises(SourceGone, match="the database does not answer"):
             mapped(f"url: duckdb://{duckdb_file}")
     finally:
         writer.communicate()
@@ -152,7 +152,7 @@ def test_a_server_that_is_not_there(mapped):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with pytest.raises(WorldFailed, match="the database does not answer"):
+    with pytest.raises(SourceGone, match="the database does not answer"):
         mapped(f"url: postgres://me@127.0.0.1:{port}/shop")
 
 

@@ -9,14 +9,12 @@ from pathlib import Path
 import pandas as pd
 
 from contracts.places import data, mlruns, root
+from pipelines.endings import BY_CODE, Ending
 from pipelines.nights import state as states
 from pipelines.nights.definition import Night
-from pipelines.nights.state import NightState
+from pipelines.nights.state import NightState, StepState
 from pipelines.report import page
 
-ENDED = {
-    1: "a bug", 2: "refused", 4: "another run held the lock", 5: "disk, store or source failed", 143: "stopped",
-}  # fmt: skip
 LINES = 3
 
 
@@ -25,15 +23,24 @@ def first_line(state: NightState) -> str:
     head = f"{state.name} as of {state.as_of}"
     failed = [step for step in state.steps if step.state == states.FAILED]
     if failed:
-        why = ENDED.get(failed[0].exit_code, f"exit code {failed[0].exit_code}")
-        reason = next(iter(failed[0].said.splitlines()), "")
-        return f"FAILED: {head}: {failed[0].name}: {why}: {reason}"
+        return f"FAILED: {head}: {failed[0].name}: {_why(failed[0])}"
     if open_ := [step.name for step in state.steps if step.state in (states.WAITING, states.RUNNING)]:
         return f"CUT: {head}: {', '.join(open_)} did not end. Run it again: it goes on there."
-    kept = [step.name for step in state.steps if step.state == states.KEPT]
-    if kept:
-        return f"Done: {head}: the champion stays ({', '.join(kept)})."
+    told = []
+    for word, of in (("the champion stays", states.KEPT), ("to be looked at", states.LOOK)):
+        if found := [step.name for step in state.steps if step.state == of]:
+            told.append(f"{word} ({', '.join(found)})")
+    if told:
+        return f"Done: {head}: {'; '.join(told)}."
     return f"Done: {head}: {sum(step.state == states.DONE for step in state.steps)} steps."
+
+
+def _why(step: StepState) -> str:
+    """What a step ended of, in the words of its ending, and the line in which it says so."""
+    ending = BY_CODE.get(step.exit_code, Ending(0, "failed", f"exit code {step.exit_code}"))
+    lines = step.said.splitlines() or [""]
+    said = next((line for line in lines if line.startswith(f"{ending.word}: ")), lines[0])
+    return f"{ending.meaning}: {said.removeprefix(f'{ending.word}: ')}"
 
 
 def write(night: Night, state: NightState) -> Path:
@@ -129,9 +136,12 @@ def _person(state: NightState) -> str:
     lines = []
     for step in state.steps:
         if step.state == states.FAILED:
-            lines.append(f"{step.name}: {ENDED.get(step.exit_code, step.exit_code)}. Its log has all that it said.")
+            do = BY_CODE[step.exit_code].do if step.exit_code in BY_CODE else "read its log"
+            lines.append(f"{step.name}: {_why(step)} To do: {do}.")
         if step.state == states.KEPT:
             lines.append(f"{step.name}: the champion stays. `crm ledger` says why; `crm promote` is a person's word.")
+        if step.state == states.LOOK:
+            lines.append(f"{step.name}: {next(iter(step.said.splitlines()), '')}")
         if step.state == states.NOT_RUN:
             lines.append(f"{step.name}: {step.said}.")
     items = "".join(f"<li>{html.escape(line)}</li>" for line in lines) or "<li>Nothing.</li>"

@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from contracts.errors import Refused
 from contracts.places import mlruns, root
 from pipelines.console import stamp
+from pipelines.endings import DONE, ENDINGS, KEPT
 from pipelines.fingerprints import visible
 from pipelines.nights import state as states
 from pipelines.nights.definition import Night, Step
@@ -27,9 +28,8 @@ from pipelines.retrain import Busy, stoppable
 from registry.fingerprint import code_files, digest, file_digest, table_fingerprint
 from sources import open_source
 
-BUSY, WORLD = 4, 5
-AGAIN = (BUSY, WORLD)  # exit codes that may be others the next time
-WELL = {0: states.DONE, 3: states.KEPT}
+AGAIN = tuple(ending.code for ending in ENDINGS if ending.again)
+WELL = (DONE.code, KEPT.code)
 SAID_LINES = 12
 
 Say = Callable[[str], None]
@@ -106,7 +106,7 @@ def _step(night: Night, step: Step, as_of: date, state: NightState, given: str, 
     if stopped := [need for need in step.needs if state.step(need).state not in states.WELL]:
         return becomes(state=states.NOT_RUN, said=f"needs {', '.join(stopped)}, which did not go well")
     inputs = _inputs(night, step, as_of, state, given)
-    if known.state in (states.DONE, states.KEPT) and known.inputs == inputs and not force:
+    if known.state in (states.DONE, states.KEPT, states.LOOK) and known.inputs == inputs and not force:
         say(f"{step.name}: {known.state}, and nothing it follows from has changed")
         return state
     for nth in range(1, night.times + 2):
@@ -116,12 +116,18 @@ def _step(night: Night, step: Step, as_of: date, state: NightState, given: str, 
         state = becomes(state=states.RUNNING, exit_code=None, said="", seconds=0.0)
         code, said = _command(step, as_of, states.place(night.name, as_of))
         ended = {"exit_code": code, "said": said, "seconds": round(time.monotonic() - clock, 1)}
-        state = becomes(state=WELL.get(code, states.FAILED), **ended)
+        state = becomes(state=_state(step, code), **ended)
         if code not in AGAIN or nth > night.times:
             break
         time.sleep(night.after_seconds)
     say(f"{step.name}: {state.step(step.name).state} after {state.step(step.name).seconds:.0f} s")
     return state
+
+
+def _state(step: Step, code: int) -> str:
+    """Exit code 3 of a watch is not a champion that stays, but one that perhaps ought not to."""
+    kept = states.LOOK if step.words[0] == "watch" else states.KEPT
+    return {DONE.code: states.DONE, KEPT.code: kept}.get(code, states.FAILED)
 
 
 def _command(step: Step, as_of: date, folder: Path) -> tuple[int, str]:
@@ -136,6 +142,11 @@ def _command(step: Step, as_of: date, folder: Path) -> tuple[int, str]:
             process.terminate()
             process.wait()
             raise
+    return ending(code, log)
+
+
+def ending(code: int, log: Path) -> tuple[int, str]:
+    """The exit code of a process that ended with `code`, a signal's below zero, and the last lines of its log."""
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     ours = [line for line in lines if not line[:8].replace(":", "").isdigit()]  # without the progress
     return code if code >= 0 else 128 - code, "\n".join((ours or lines)[-SAID_LINES:])

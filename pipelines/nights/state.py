@@ -9,10 +9,10 @@ from pathlib import Path
 
 from contracts.places import mlruns
 
-WAITING, RUNNING, DONE, KEPT, FAILED, NOT_DUE, NOT_RUN = (
-    "waiting", "running", "done", "champion stays", "failed", "not due", "not run",
+WAITING, RUNNING, DONE, KEPT, LOOK, FAILED, NOT_DUE, NOT_RUN = (
+    "waiting", "running", "done", "champion stays", "to be looked at", "failed", "not due", "not run",
 )  # fmt: skip
-WELL = (DONE, KEPT, NOT_DUE)
+WELL = (DONE, KEPT, LOOK, NOT_DUE)
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,13 @@ class NightState:
 
     @property
     def exit_code(self) -> int:
-        """0 done, 3 where a champion stays, else that of the first step that failed."""
+        """0 done, 3 where a champion stays or ought not to, else that of the first step that failed."""
         failed = [step for step in self.steps if step.state == FAILED]
         if failed:
             return failed[0].exit_code or 1
         if any(step.state in (WAITING, RUNNING, NOT_RUN) for step in self.steps):
             return 1
-        return 3 if any(step.state == KEPT for step in self.steps) else 0
+        return 3 if any(step.state in (KEPT, LOOK) for step in self.steps) else 0
 
 
 def place(name: str, as_of: date) -> Path:

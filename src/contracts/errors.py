@@ -8,8 +8,24 @@ class Refused(Exception):
     """Stopped before anything was written: a parameter, a contract or a leak. Exit code 2."""
 
 
+class SourceGone(Refused):
+    """A file, folder or database of the source is not there, or does not answer. Exit code 8: it may come."""
+
+
 class WorldFailed(Exception):
-    """The disk, the store or the source is gone or full; nothing in the request was wrong. Exit code 5."""
+    """The disk or a file failed; nothing in the request was wrong. Exit code 5, or that of its kind."""
+
+
+class StoreGone(WorldFailed):
+    """The tracking store cannot be opened, reached or written to. Exit code 7."""
+
+
+class SourceChanged(WorldFailed):
+    """The source was written to while it was read. Exit code 9."""
+
+
+class ClockJumped(WorldFailed):
+    """The machine's clock was set while it mattered. Exit code 11."""
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ was cut in between is finished by the next start (`finish_cut`), which moves no 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from filelock import FileLock
 
-from contracts.errors import Refused
+from contracts.errors import ClockJumped, Refused
 from contracts.places import mlruns
 from registry import about, versions
 from registry.fingerprint import digest
@@ -28,6 +28,7 @@ from registry.views import keep_ledger_view
 PROMOTED, REFUSED, ROLLED_BACK = "promoted", "refused", "rolled back"
 MOVES = (PROMOTED, ROLLED_BACK)
 HEAD = "crm.ledger_head"
+SLACK = timedelta(minutes=1)  # what clocks of two machines, or one that is corrected, may differ by
 
 
 @dataclass(frozen=True)
@@ -230,11 +231,17 @@ def _append(event: str, version: Version, by: str, reason: str) -> Row:
         raise Refused("A row of the ledger needs a reason: what a reviewer will ask in a year. Give --reason.")
     found = rows(version.model)
     last = found[-1] if found else None
+    now = datetime.now(UTC)
+    if last and now + SLACK < datetime.fromisoformat(last.when):
+        raise ClockJumped(
+            f"The last row of the ledger of {version.model} is of {last.when}, but the clock says "
+            f"{now.isoformat(timespec='seconds')}: it was set back, or was ahead then. Set it, then run this again."
+        )
     alias = versions.alias_of(version.model, CHAMPION, version.source)
     line = _line(found, alias)
     row = Row(
         number=last.number + 1 if last else 1,
-        when=datetime.now(UTC).isoformat(timespec="seconds"),
+        when=now.isoformat(timespec="seconds"),
         who=by,
         event=event,
         model=version.model,

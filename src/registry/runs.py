@@ -167,6 +167,8 @@ def _alive(owner: str) -> bool:
     if host != os.uname().nodename:
         return True  # another machine's: not ours to judge
     try:
-        return abs(psutil.Process(int(pid)).create_time() - float(started)) < 1
+        found = psutil.Process(int(pid))
+        # one that ended stays listed until its parent asks for it, and a container's first process may never ask
+        return found.status() != psutil.STATUS_ZOMBIE and abs(found.create_time() - float(started)) < 1
     except psutil.NoSuchProcess:
         return False

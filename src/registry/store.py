@@ -10,7 +10,7 @@ from functools import cache
 
 from filelock import FileLock
 
-from contracts.errors import WorldFailed
+from contracts.errors import StoreGone
 from contracts.places import mlruns
 
 LEDGER, WATCH = "ledger", "watch"  # the experiments that are not a model's
@@ -41,15 +41,16 @@ def client_of(uri: str):
 def client():
     """The MLflow client of the store, which is created first where it is not there yet.
 
-    Raises `WorldFailed` when the store cannot be created or reached.
+    Raises `StoreGone` when the store cannot be created or reached, and where its file is gone but not its artifacts.
     """
     uri = tracking_uri()
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")  # half a minute; a night tries the step again
     if uri == f"sqlite:///{mlruns() / 'mlflow.db'}":
         _create()
     try:
         return client_of(uri)
     except Exception as error:
-        raise WorldFailed(
+        raise StoreGone(
             f"The tracking store {uri} cannot be opened: {error}. Check the address and the disk."
         ) from error
 
@@ -68,6 +69,11 @@ def _create() -> None:
     with FileLock(mlruns() / ".store.lock"):
         if database.exists():
             return
+        if any((mlruns() / "artifacts").glob("*/*")):  # a new one would forget every version, and the champion
+            raise StoreGone(
+                f"{database} is gone, but the artifacts beside it are there. Restore it from a copy, or move "
+                f"{mlruns() / 'artifacts'} away to begin anew."
+            )
         for left in mlruns().glob(".creating-*"):
             left.unlink()
         creating = mlruns() / f".creating-{os.getpid()}.db"

@@ -26,7 +26,7 @@ def open_source(name: str, con: Backend | None = None) -> Source:
     """The raw tables of a source, on `con` or on a DuckDB of their own in memory.
 
     Raises `Refused` for a name, a file or a column that is not there, `BrokenContract` for cells that are not of
-    their declared type, `WorldFailed` for a source that does not answer.
+    their declared type, `SourceGone` for a source that is not there or does not answer.
     """
     if name not in names():
         near = difflib.get_close_matches(name, names(), 1)

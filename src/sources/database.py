@@ -9,6 +9,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -19,12 +20,12 @@ from ibis.backends.duckdb import Backend
 from ibis.expr.types import Table, Value
 
 from contracts import places
-from contracts.errors import Refused, WorldFailed
+from contracts.errors import Refused, SourceGone
 from sources.folder import existing
 from sources.mapped import events
 from sources.mapping import SourceMapping, TableMapping
 from sources.reading import columns_read
-from sources.source import Source
+from sources.source import Source, stamps
 
 SCHEMES = ("duckdb", "sqlite", "postgres", "postgresql")
 BATCH = 100_000  # rows on their way from a database into DuckDB
@@ -34,7 +35,7 @@ def open_database(mapping: SourceMapping, con: Backend) -> Source:
     """The tables of the database with the types of their contracts.
 
     Raises `Refused` for a URL or table that is not there, `BrokenContract` for cells of another type, and
-    `WorldFailed` for a database that does not answer.
+    `SourceGone` for a database that does not answer.
     """
     url = _url(mapping)
     where, scheme = mapping.file.name, urlsplit(url).scheme
@@ -44,12 +45,15 @@ def open_database(mapping: SourceMapping, con: Backend) -> Source:
         )
     with _answering(where, scheme):
         if scheme == "duckdb":
-            raw = {t.table: table for t, table in _attached(mapping, con, _file(where, url))}
-            return events(mapping, con, raw, stays=frozenset(raw))
+            file = _file(where, url)
+            before = stamps([file])
+            raw = {t.table: table for t, table in _attached(mapping, con, file)}
+            return replace(events(mapping, con, raw, stays=frozenset(raw)), stamps=before)
         origin = _read_only(where, scheme, url)
         try:
+            before = stamps([_file(where, url)] if scheme == "sqlite" else [])
             raw = {t.table: _copied(mapping, con, origin, t) for t in mapping.tables}
-            return events(mapping, con, raw)
+            return replace(events(mapping, con, raw), stamps=before)
         finally:
             origin.disconnect()
 
@@ -137,7 +141,7 @@ def _refuse_absent(mapping: SourceMapping, table: TableMapping, name: str, there
 
 @contextmanager
 def _answering(where: str, scheme: str) -> Iterator[None]:
-    """What a driver says of a database that is gone, locked or broken becomes `WorldFailed`."""
+    """What a driver says of a database that is gone, locked or broken becomes `SourceGone`."""
     errors = {"duckdb": (duckdb.IOException,), "sqlite": (sqlite3.Error,)}.get(scheme)
     if errors is None:
         import psycopg  # only who reads from PostgreSQL needs its driver
@@ -147,4 +151,4 @@ def _answering(where: str, scheme: str) -> Iterator[None]:
         yield
     except errors as failure:
         said = str(failure).strip().splitlines()[0]
-        raise WorldFailed(f"{where}: the database does not answer: {said}. Start it, or correct the URL.") from failure
+        raise SourceGone(f"{where}: the database does not answer: {said}. Start it, or correct the URL.") from failure

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -10,27 +11,27 @@ from ibis.backends.duckdb import Backend
 from ibis.expr.types import Table
 
 from contracts import places
-from contracts.errors import Refused, WorldFailed
+from contracts.errors import Refused, SourceGone, WorldFailed
 from sources.csv_files import open_csv, refusal
 from sources.mapped import events
 from sources.mapping import Format, SourceMapping
-from sources.source import Source
+from sources.source import Source, stamps
 
 
 def open_folder(mapping: SourceMapping, con: Backend) -> Source:
     """The tables of the folder with the types of their contracts: CSV is read into `con`, Parquet stays where it is.
 
-    Raises `Refused` for a file that is missing or outside the folder, `BrokenContract` for cells of another type.
+    Raises `Refused` for a file outside the folder, `SourceGone` for one that is missing, `SourceChanged` for one that
+    is written to meanwhile, `BrokenContract` for cells of another type.
     """
     folder = (places.root() / mapping.keys["folder"]).resolve()
     files = {table.table: inside(mapping.file.name, folder, table.origin) for table in mapping.tables}
     with reading(con) as scratch:
-        before = {file: _stamp(file) for file in files.values()}
+        before = stamps(files.values())
         raw = {t.table: open_file(con, files[t.table], t.format, scratch) for t in mapping.tables}
         stays = frozenset(table for table, file in files.items() if file.suffix == ".parquet")
-        source = events(mapping, con, raw, stays)
-        if grown := [file.name for file, stamp in before.items() if _stamp(file) != stamp]:
-            raise WorldFailed(f"{', '.join(grown)} changed while it was read. Run again when it is complete.")
+        source = replace(events(mapping, con, raw, stays), stamps=before)
+        source.refuse_changed()
     return source
 
 
@@ -43,7 +44,11 @@ def inside(where: str, folder: Path, name: str) -> Path:
 
 
 def existing(where: str, file: Path) -> Path:
-    """The file if it is one; raises `Refused`."""
+    """The file if it is one; raises `Refused`, and `SourceGone` where nothing is there."""
+    if not file.exists():
+        raise SourceGone(
+            f"{where}: the file {file} must be there, but is not. Correct the path. If it was there, bring it back."
+        )
     if not file.is_file():
         raise Refused(f"{where}: the file {file} must be there, but is not. Correct the path.")
     return file
@@ -71,8 +76,3 @@ def open_file(con: Backend, file: Path, form: Format, scratch: Path) -> Table:
         except duckdb.Error as failure:
             raise Refused(f"{file.name} must be Parquet, but cannot be read as such. Export it again.") from failure
     raise Refused(f"{file.name} must end in .csv, .tsv, .txt or .parquet. Export it as one of them.")
-
-
-def _stamp(file: Path) -> tuple[int, int]:
-    found = file.stat()
-    return found.st_size, found.st_mtime_ns

@@ -17,7 +17,7 @@ from sources.folder import existing, open_file, reading
 from sources.mapping import Format, SourceMapping, number, read_attributes
 from sources.packaged import parquet_of
 from sources.reading import cell_breaches, read
-from sources.source import Source
+from sources.source import Source, stamps
 
 NO_ID = "The data hold no id: the number of the row is the id."
 ROW = "row number"
@@ -74,6 +74,7 @@ def open_given(
     if file.suffix != ".parquet" and not attributes:
         raise Refused(f"{name}: a CSV file does not say what its columns are. Declare them under `attributes`.")
     with reading(con) as scratch:
+        before = stamps([file])
         raw, id = _with_id(con, file, id, form, scratch)
         apart = list(dict.fromkeys([id, outcome, *known_afterwards]))
         _refuse_absent(name, raw, [*apart, *(attributes or ())])
@@ -83,7 +84,9 @@ def open_given(
         if file.suffix != ".parquet":
             given = con.create_table(f"{name}_given", given, overwrite=True)
     assumes = (NO_ID,) if id == ROW else ()
-    return Source(name, "flat", con, {"given": given}, kinds, tuple(known_afterwards), assumes)
+    opened = Source(name, "flat", con, {"given": given}, kinds, tuple(known_afterwards), assumes, stamps=before)
+    opened.refuse_changed()
+    return opened
 
 
 def _with_id(con: Backend, file: Path, id: str | None, form: Format, scratch: Path) -> tuple[Table, str]:
