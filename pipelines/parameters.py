@@ -12,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+import sources
 from contracts.errors import Refused
 from contracts.places import root
 from contracts.study import day
@@ -144,8 +145,10 @@ def _within(name: str, value, limit):
 
 
 def for_source(model: str, source: str) -> dict:
-    """The parameters that parameters.yml sets for a model on a source."""
-    return dict((settings()["sources"] or {}).get(source, {}).get(model, {}))
+    """The parameters that parameters.yml sets for a model on a source, and the source's yml for its columns."""
+    told = (settings()["sources"] or {}).get(source, {}).get(model, {})
+    said = sources.wishes(source) if "wishes" in declared(notebook_of(model)) else ""
+    return ({"wishes": said} if said else {}) | told
 
 
 def _near(word: str, words) -> str:

@@ -89,5 +89,6 @@ def test_a_verdict_with_a_number_that_was_not_logged_fails_the_run(tmp_path):
 
 
 def test_a_table_that_a_validator_asks_for_stands_under_its_heading():
-    text = card(replace(facts(), tables={"Grades": pd.DataFrame({"grade": ["A"], "binomial": [0.12345]})}))
-    assert "## Grades\n\n| grade | binomial |\n| --- | --- |\n| A | 0.1234 |\n" in text
+    rows = pd.DataFrame({"grade": ["financed | A", None], "binomial": [0.12345, np.nan]})
+    text = card(replace(facts(), tables={"Grades": rows}))
+    assert "## Grades\n\n| grade | binomial |\n| --- | --- |\n| financed / A | 0.1234 |\n|  |  |\n" in text

@@ -23,8 +23,9 @@ from features.applications import form_dictionary, form_hashes
 from models import credit
 from models.points import Scale
 from pipelines.kinds import credit as kind
-from pipelines.parameters import complete, notebook_of
+from pipelines.parameters import complete, for_source, notebook_of
 from pipelines.run_notebook import run_notebook
+from pipelines.training.credit import again as fitted_again
 from pipelines.training.credit import training
 from sources import open_source
 from training_table import credit_table, in_cohorts, loan_sums, panel
@@ -33,6 +34,7 @@ AS_OF = "2026-07-01"
 PARAMETERS = {
     "as_of": lender.AS_OF, **lender.DATES, "past_due_days": 90, "indeterminate_days": 90, "protected": "age",
     "leak_bound_events": 0.95, "leak_bound_flat": 0.9, "allowed_columns": "", "changeable": "asked_cents:down",
+    "wishes": "bureau_score:falling:-1",
 }  # fmt: skip
 FORM = [
     "asked_cents",
@@ -137,6 +139,40 @@ def test_what_is_no_column_cannot_be_changeable(source):
     for changeable, words in (("wage:up", "but wage is none"), ("asked_cents", "written as column:way")):
         with pytest.raises(Refused, match=words):
             training(source, {**PARAMETERS, "changeable": changeable})
+
+
+@pytest.mark.parametrize(
+    ("wishes", "words"),
+    [
+        ("wage:falling", "of columns that the model may read, but wage is none. There are asked_cents"),
+        ("age:falling", "but age is none"),  # a protected group
+        ("income_cents:downhill", "shape of income_cents must be one of rising, falling, .*, but is 'downhill'"),
+        ("income_cents:falling:none", "special values of income_cents must be numbers"),
+        ("income_cents::nan", "must be finite"),
+        ("income_cents:falling,income_cents:rising", "income_cents has two"),
+        ("purpose:rising", "wishes must be of numbers, but purpose is a category"),
+    ],
+)
+def test_a_wish_for_what_is_not_there_is_refused(source, wishes, words):
+    with pytest.raises(Refused, match=words):
+        training(source, {**PARAMETERS, "wishes": wishes})
+
+
+def test_a_wish_of_a_sources_yml_reaches_the_scorecard(table, tmp_path, monkeypatch):
+    """The shape against what the loans say: such a column has no points. A special value has a row of its own."""
+    homes.make(tmp_path / "home")
+    monkeypatch.setenv("CRM_HOME", str(tmp_path / "home"))
+    yml = tmp_path / "home" / "data" / "sources" / "world.yml"
+    yml.write_text(f"{yml.read_text()}wishes: {{bureau_score: {{shape: rising}}, existing_loans: {{specials: [1]}}}}\n")
+    parameters = {**for_source("credit", "world"), "effort": "fast", "seed": 1}
+    assert parameters["wishes"] == "bureau_score:rising,existing_loans::1"
+    assert "wishes" not in for_source("credit", "german")
+    without = credit.fit(credit.SCORECARD, table, FORM, "fast", 1)
+    points = fitted_again(table, parameters, without).estimator.table.to_frame()
+    before = without.estimator.table.to_frame()
+    ranges = [(of.column[of.kind == "range"] == "bureau_score").sum() for of in (before, points)]
+    assert ranges[0] > 2 and ranges[1] == 1  # better scores are less risky: no rise can be found
+    assert points.low[(points.column == "existing_loans") & (points.kind == "special")].tolist() == [1]
 
 
 def test_nobody_to_score_is_refused(source):

@@ -65,6 +65,11 @@ def test_who_lacks_nothing_beside_the_approved_has_no_reason_and_all_points_left
     assert found.to_numpy().tolist() == [["", 4], ["", 5]]
 
 
+def test_a_model_that_reads_no_column_gives_no_reason():
+    found = reasons_for_refusal(POINTS[[]], np.array([4, 5]), {}, POINTS, {}, {}, count=2)
+    assert found.to_numpy().tolist() == [["", "", 4], ["", "", 5]]
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.integers(0, 10**6))
 def test_shares_add_up_to_the_gap_and_follow_what_is_lacking(seed):

@@ -225,3 +225,40 @@ def test_every_kind_of_source_is_described_on_the_command_line(name):
     """A flat source has no dates to show."""
     found = CliRunner().invoke(app, ["sources", "--describe", name])
     assert found.exit_code == 0, found.output
+
+
+WISHED = """
+kind: flat
+file: mine.csv
+id: who
+outcome: gone
+positive: 1
+attributes: {income: number, score: number}
+wishes:
+  income: {shape: falling}
+  score: {shape: free, specials: [-999, -1.5]}
+  age: {specials: [0]}
+"""
+
+
+def test_what_a_yml_wishes_of_columns_becomes_the_parameter(home):
+    write_source(home, "mine", WISHED)
+    (home / "mine.csv").write_text("who,gone,income,score\n1,1,5,3\n2,0,6,-999\n")
+    assert sources.wishes("mine") == "income:falling,score:free:-999:-1.5,age::0"
+    assert sources.open_source("mine").kind == "flat"
+    assert sources.wishes("nobody") == ""
+
+
+@pytest.mark.parametrize(
+    ("told", "says"),
+    [
+        ("{income: falling}", "wishes of income: must be names with values, but is 'falling'"),
+        ("{income: {form: falling}}", "wishes of income: form is not known here"),
+        ("{income: {specials: -9}}", "wishes of income: specials must be a list"),
+        ('{"a:b": {shape: falling}}', "wishes of a:b: must hold neither : nor , but 'a:b' does"),
+    ],
+)
+def test_a_wish_that_cannot_be_read_is_refused(home, told, says):
+    write_source(home, "mine", f"{WISHED.partition('wishes')[0]}wishes: {told}")
+    with pytest.raises(Refused, match=f"mine.yml, {says}"):
+        sources.wishes("mine")

@@ -188,7 +188,8 @@ def reasons_for_refusal(
     """
     columns = list(points.columns)
     names = list(dict.fromkeys(topics[name] for name in columns))
-    member = np.array([[topics[column] == name for column in columns] for name in names]).reshape(-1, len(columns))
+    member = np.array([[topics[column] == name for column in columns] for name in names])
+    member = member.reshape(len(names), len(columns))
     below = np.array([usual[name] for name in columns]) - points.to_numpy(dtype=float)
     shares = shares_of_gap(np.maximum(below @ member.T, 0.0), np.asarray(gap, dtype=np.int64))
     order = np.argsort(-shares, axis=1, kind="stable")[:, :count]

@@ -29,7 +29,7 @@ from models.candidates import (
 )
 from models.candidates import judge as judge_among
 from models.encoding import UNSEEN, Encoder
-from models.partition import FALLING, MONOTONE, RISING
+from models.partition import FALLING, MONOTONE, RISING, SHAPES
 from models.portfolio import ADDITIVE as SHALLOW
 
 SCORECARD, ADDITIVE, MONOTONE_BOOSTED, BOOSTED, PORTFOLIO = (
@@ -40,6 +40,7 @@ LIGHT = (BASE_RATE, ONE_COLUMN, SCORECARD)  # those that train in no time
 __all__ = [
     "ADDITIVE", "BASE_RATE", "BOOSTED", "CANDIDATES", "LIGHT", "MONOTONE_BOOSTED", "NAIVE", "ONE_COLUMN", "PORTFOLIO",
     "SCORECARD", "Credit", "Evidence", "Split", "directions", "fit", "judge", "load", "splits",
+    "wishes_in",
 ]  # fmt: skip
 
 
@@ -98,6 +99,29 @@ def fit(
     kept = {ADDITIVE: {"recipe": SHALLOW}, MONOTONE_BOOSTED: {"directions": directions(X, y, wishes)}, BOOSTED: {}}
     grown = boosting.fit_one(X, y, subjects, **kept[name], seed=seed, threads=threads(len(X)))
     return Credit(name, grown, tuple(columns))
+
+
+def wishes_in(text: str) -> dict[str, Wish]:
+    """The wishes that a text declares, such as `income:falling,balance:free:-999:-998,limit::-1`.
+
+    Of each column the shape of its rates, which may be left empty, and its special values. Raises `ValueError` for a
+    shape, or a special value, that is none, and for a column that stands twice.
+    """
+    found: dict[str, Wish] = {}
+    for part in filter(None, map(str.strip, text.split(","))):
+        name, shape, *specials = [*part.split(":"), ""][: max(2, part.count(":") + 1)]
+        if name in found:
+            raise ValueError(f"a column has one wish, but {name} has two. Remove one.")
+        if shape and shape not in SHAPES:
+            raise ValueError(f"the shape of {name} must be one of {', '.join(SHAPES)}, but is {shape!r}. Correct it.")
+        try:
+            values = tuple(float(special) for special in specials)
+        except ValueError:
+            raise ValueError(f"special values of {name} must be numbers, but are {specials}. Correct them.") from None
+        if not np.isfinite(values).all():
+            raise ValueError(f"special values of {name} must be finite, but are {specials}. Missing has its own bin.")
+        found[name] = Wish(shape or None, values)
+    return found
 
 
 def directions(X: pd.DataFrame, y: np.ndarray, wishes: Mapping[str, Wish] | None = None) -> dict[str, int]:

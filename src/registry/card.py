@@ -185,6 +185,6 @@ def _again(facts: Facts) -> str:
 
 def _table(rows: pd.DataFrame) -> str:
     """A Markdown table; a bar in a cell would end it."""
-    text = rows.astype(str).replace({r"\|": "/", "nan": ""}, regex=True)
+    text = rows.astype(object).where(rows.notna(), "").astype(str).replace({r"\|": "/"}, regex=True)
     lines = [list(map(str, rows.columns)), ["---"] * rows.shape[1], *text.to_numpy().tolist()]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

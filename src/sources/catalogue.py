@@ -39,6 +39,15 @@ def open_source(name: str, con: Backend | None = None) -> Source:
     return _OPENERS[mapping.kind](mapping, con or ibis.duckdb.connect())
 
 
+def wishes(name: str) -> str:
+    """What the yml of a source declares of columns in a scorecard, as the parameter `wishes` writes it.
+
+    Empty where it says nothing, and for a name that is no source, which is refused where it is opened.
+    """
+    file = places.data() / "sources" / f"{name}.yml"
+    return read_mapping(file).wishes if name in names() else ""
+
+
 _OPENERS = {
     "cdnow": open_cdnow,
     "complete_journey": open_complete_journey,

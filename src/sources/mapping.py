@@ -99,6 +99,24 @@ class SourceMapping:
     pseudonyms: Pseudonyms | None = None
     file: Path = field(default=Path())
 
+    @property
+    def wishes(self) -> str:
+        """What is declared of how columns count in a scorecard, as the parameter `wishes` writes it; empty if nothing.
+
+        Raises `Refused` for a key that is none, and for a name or a value that cannot be so written.
+        """
+        said = []
+        for name, told in self.keys.get("wishes", {}).items():
+            where = f"{self.file.name}, wishes of {name}"
+            if not isinstance(told, dict):
+                raise Refused(f"{where}: must be names with values, but is {told!r}. Write {{shape: falling}}.")
+            _check_keys(where, told, (), _WISH)
+            parts = [name, told.get("shape", ""), *map(str, told.get("specials", []))]
+            if wrong := [part for part in parts if re.search(r"[:,]", part)]:
+                raise Refused(f"{where}: must hold neither : nor , but {wrong[0]!r} does. Rename it in the file.")
+            said.append(":".join(parts))
+        return ",".join(said)
+
 
 FORMAT_KEYS = tuple(f.name for f in fields(Format))
 # kind -> the type of each key that it may hold; the first tuple names those it must
@@ -111,16 +129,18 @@ _FLAT = {
     "known_afterwards": list,
     "attributes": dict,
     "units": dict,
+    "wishes": dict,
 }
-_MAPPED = {"currency": str, "pseudonyms": dict, "tables": dict, "contract_end": str}
+_MAPPED = {"currency": str, "pseudonyms": dict, "tables": dict, "contract_end": str, "wishes": dict}
 SHAPES: Mapping[str, tuple[tuple[str, ...], Mapping[str, type]]] = {
     "cdnow": (("dataset",), {"dataset": str}),
     "complete_journey": ((), {}),
     "flat": (("outcome", "positive"), _FLAT),
     "folder": (("folder", "currency", "tables"), _MAPPED | {"folder": str}),
     "database": (("currency", "tables"), _MAPPED | {"url": str, "url_from": str}),
-    "world": (("folder",), {"folder": str}),
+    "world": (("folder",), {"folder": str, "wishes": dict}),
 }
+_WISH = {"shape": str, "specials": list}
 _TABLE = {"file": str, "table": str, "columns": dict, "attributes": dict, "known_at": str, "units": dict}
 _SAID = {str: "text", list: "a list", dict: "names with values"}
 
