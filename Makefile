@@ -84,12 +84,12 @@ browser: env ## Chromium for the tests that open pages, from Debian's packages w
 # The kernel called python3 is this environment's, whatever others of that name the user or the machine has.
 lab: export JUPYTER_PREFER_ENV_PATH := 1
 lab: env ## JupyterLab with the notebooks and the right kernel, on loopback, behind a token
-	@$(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks \
+	@umask 077; $(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks \
 		--KernelSpecManager.allowed_kernelspecs=python3 \
 		--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate --LabApp.news_url=None --LabApp.extension_manager=readonly \
 		$$([ "$$(id -u)" = 0 ] && echo --allow-root) $(LAB)
 
-ui: env ## the MLflow UI with the runs in it, on loopback
+ui: env ## the MLflow UI with the runs in it, on loopback, behind a token
 	@$(PY) -m pipelines ui
 
 lint: env ## style of code and notebooks

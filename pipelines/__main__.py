@@ -1,6 +1,7 @@
 """The command line: `crm`. One function a command; the exit code says how it ended."""
 
 import os
+import secrets
 import sys
 import traceback
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ import typer
 
 from contracts.errors import Refused
 from contracts.places import mlruns
+from contracts.secrets import scrubbed
 from pipelines.console import KEPT, AsOf, ModelName, Parameters, SourceName, asked, err, out, print_frame, say
 from pipelines.endings import BUG, Ending, ending_of, help_line, line_of
 from pipelines.reviewing import reviewing
@@ -51,6 +53,20 @@ def score(model: ModelName, source: SourceName, as_of: AsOf):
     out.print(f"{done.rows:,} customers scored with {model} version {done.version.number}: {done.path}", soft_wrap=True)
     out.print(f"fingerprint of {done.path.name}: {done.fingerprint}", soft_wrap=True)
     out.print(f"{done.decided}: {done.plan}", soft_wrap=True)
+
+
+@app.command()
+def export(
+    model: ModelName,
+    source: SourceName,
+    as_of: AsOf,
+    to: Annotated[Path, typer.Option("--out", help="A new file that ends in .csv.")],
+    what: Annotated[str, typer.Option("--what", help="plan or scores.")] = "plan",
+):
+    """Write the plan of a day, or its scores, as a list that a spreadsheet may open: no text in it is a formula."""
+    from pipelines.exporting import export as run
+
+    out.print(f"{run(model, source, as_of, what, to):,} rows: {to}", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -142,11 +158,15 @@ def runs(model: Annotated[str | None, typer.Option("--model", help="Only this mo
 
 @app.command()
 def ui(port: Annotated[int, typer.Option(help="On loopback only.")] = 5000):
-    """Open the MLflow UI on loopback, with the runs in it."""
+    """Open the MLflow UI on loopback, behind a token, with the runs in it."""
+    from registry.served import VARIABLE
     from registry.store import tracking_uri
     from registry.views import links
 
-    out.print(f"http://127.0.0.1:{port}/#/experiments?workflowType=machine_learning   (end with Ctrl-C)")
+    token = os.environ.setdefault(VARIABLE, secrets.token_urlsafe(24))
+    whole = f"http://127.0.0.1:{port}/?token={token}#/experiments?workflowType=machine_learning   (end with Ctrl-C)"
+    out.print(whole, soft_wrap=True)
+    out.print("The token is asked for once a browser; then:")
     for name, link in links(port).items():
         out.print(f"{name:12} {link}", soft_wrap=True)
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
@@ -165,6 +185,8 @@ def ui(port: Annotated[int, typer.Option(help="On loopback only.")] = 5000):
             str(port),
             "--workers",
             "1",
+            "--app-name",
+            "crm-token",
         ],
     )
 
@@ -210,7 +232,7 @@ def _traceback() -> str:
     file = mlruns() / "errors" / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.txt"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(traceback.format_exc())
+        file.write_text(scrubbed(traceback.format_exc()))
     except OSError as error:
         return f"The traceback could not be written: {error}."
     return f"The traceback is in {file}."
@@ -218,7 +240,7 @@ def _traceback() -> str:
 
 def _end(ending: Ending, said: str) -> None:
     err.print(f"[bold red]{ending.word}[/]:", end=" ")
-    err.print(said, markup=False, soft_wrap=True)
+    err.print(scrubbed(said), markup=False, soft_wrap=True)
     sys.exit(ending.code)
 
 

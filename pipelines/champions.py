@@ -9,6 +9,7 @@ from contracts.coverage import refuse_uncovered
 from contracts.errors import Refused
 from features.identity import differing
 from pipelines.kinds import Model, kind_of
+from pipelines.loading import loaded
 from registry import ledger
 from registry.versions import Version, fetch
 from sources.source import Source
@@ -27,7 +28,7 @@ def champion_for(model: str, source: Source, origin: date, say: Callable[[str], 
             say(f"found: {line}")
         version = fetch(model, source.name, Path(folder))
         ledger.refuse_unexplained(version)
-        champion = kind.load(Path(folder))
+        champion = loaded(kind, Path(folder), f"{model} version {version.number}")
     about = champion.about
     _refuse_other_features(champion, kind.columns(source), source, version)
     if about.get("simulated") and not source.simulated:

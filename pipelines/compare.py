@@ -19,6 +19,7 @@ from evaluation.comparison import Difference, holm
 from features.identity import differing
 from pipelines.kinds import Kind, Model, kind_of
 from pipelines.kinds.probabilities import why
+from pipelines.loading import loaded
 from registry import about, evidence
 from registry.about import About
 from sources import open_source
@@ -131,7 +132,7 @@ def _load(run: About, part: str, folder: Path, kind: Kind) -> Model | None:
     if part == "judged" and not run.judged:
         return None
     about.fetch(run.run_id, part, folder)
-    return kind.load(folder)
+    return loaded(kind, folder, f"run {run.run_id}")
 
 
 def features_of(rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from contracts.errors import Refused
+from contracts.secrets import scrubbed
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -30,7 +31,7 @@ def stamp() -> str:
 
 def say(line: str) -> None:
     """A step begins: the time and a line, on standard error."""
-    err.print(f"{stamp()[11:19]}  {line}", markup=False, soft_wrap=True)
+    err.print(f"{stamp()[11:19]}  {scrubbed(line)}", markup=False, soft_wrap=True)
 
 
 def print_frame(title: str, frame) -> None:

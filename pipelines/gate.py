@@ -10,6 +10,7 @@ import pandas as pd
 
 from contracts.errors import Refused
 from contracts.places import data
+from contracts.spreadsheets import write_csv
 from evaluation import gate
 from evaluation.gate import Check
 from pipelines.compare import Comparison, compare
@@ -80,7 +81,7 @@ def log_judged(run_id: str, judged: Judged, stage: Path, simulated: bool) -> Non
         forest(comparison.gains, "Is the challenger better than the champion?", folder / "gains.png")
         write_rows(comparison.changed, run_id)
     for name, table in tables.items():
-        table.to_csv(folder / f"{name}{ending}.csv", index=False)
+        write_csv(table, folder / f"{name}{ending}.csv")
     gains = {g.measure: (g.gain, g.low, g.high) for g in judged.comparison.gains.itertuples()} if comparison else {}
     runs.log_judged(run_id, folder, judged.checks, gains)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from contracts.places import mlruns
+from contracts.secrets import scrubbed
 from features.identity import features_hash
 from pipelines.again import fitted_again
 from pipelines.cards import write_card
@@ -79,7 +80,7 @@ def retrain(model: str, source: str, as_of: str, asked: Mapping[str, object], sa
             _close(run_id, "KILLED", "Stopped on request.", say)
             raise
         except BaseException as error:
-            _close(run_id, "FAILED", str(error)[:400], say)
+            _close(run_id, "FAILED", scrubbed(str(error))[:400], say)
             raise
 
 

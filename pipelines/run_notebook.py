@@ -8,6 +8,7 @@ from pathlib import Path
 
 from contracts.errors import Refused, SourceGone, WorldFailed
 from contracts.places import mlruns
+from contracts.secrets import scrub
 
 REFUSALS = {"Refused", "BrokenContract"}
 WORLD = {kind.__name__: kind for kind in (SourceGone, WorldFailed, *WorldFailed.__subclasses__())}
@@ -21,7 +22,7 @@ class NotebookFailed(RuntimeError):
 def run_notebook(
     notebook: Path, executed: Path, parameters: Mapping, say: Callable[[str], None], stage: Path | None = None
 ) -> None:
-    """Run `notebook` with `parameters` into `executed`, which is kept whatever happens.
+    """Run `notebook` with `parameters` into `executed`, which is kept whatever happens, without secrets.
 
     `say` hears of each section, how far it is and, where the notebook was run before, how long the rest took then.
     `stage` is where the notebook hands in its record. Raises `Refused` when a cell refused its input,
@@ -55,6 +56,8 @@ def run_notebook(
         said = str(error.evalue).partition("\n")[0]
         raise NotebookFailed(f"{where}: {error.ename}: {said}") from None
     finally:
+        if executed.exists():
+            scrub(executed)
         os.environ.pop("CRM_STAGE", None)
         if backend is not None:
             os.environ["MPLBACKEND"] = backend

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from contracts.errors import Refused
+from contracts.spreadsheets import write_csv
 from contracts.study import Study, day
 from contracts.subjects import keys_of
 from contracts.tables import check
@@ -24,6 +25,7 @@ from evaluation.gate import Check
 from pipelines.champions import champion_for
 from pipelines.compare import features_of
 from pipelines.kinds import Kind, Model, kind_of
+from pipelines.loading import loaded
 from pipelines.parameters import complete, declared, notebook_of, settings
 from pipelines.training import training_of
 from registry import about, evidence, watched
@@ -142,7 +144,7 @@ def _both_days(run: About, champion: Model, kind: Kind, source: Source, origin: 
         judged = champion
         if run.judged:
             about.fetch(run.run_id, "judged", Path(folder))
-            judged = kind.load(Path(folder))
+            judged = loaded(kind, Path(folder), f"run {run.run_id}")
     before = features_of(rows, kind.judged_on(source, champion.about, rows))
     read = [n for n in champion.columns if n in before.columns and n in table.columns]
     then = before[[*names, *read]].assign(score=rows.score.to_numpy(), acting=rows.score.to_numpy()).set_index(names)
@@ -243,8 +245,8 @@ def _log(done: Watched, kind: Kind) -> None:
         folder = Path(name)
         save(still_right(done, kind.HEADLINE[1]), folder / "still_right.png")
         checks = shown([*done.grave, *done.mild])
-        checks.to_csv(folder / f"checks{ending}.csv", index=False)
-        done.columns.to_csv(folder / f"columns{ending}.csv", index=False)
+        write_csv(checks, folder / f"checks{ending}.csv")
+        write_csv(done.columns, folder / f"columns{ending}.csv")
         metrics = {
             "score/psi": float(done.columns.psi[done.columns.column == "score"].sum()),
             "columns/moved": float(done.columns.moved.sum()),

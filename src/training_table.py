@@ -106,12 +106,18 @@ def feature_columns(table: pd.DataFrame) -> list[str]:
     """The columns of a training table that a model may learn from.
 
     Those that hold anything at all, and no category of so many levels that few customers share one: more than a level
-    for every 50 customers, and more than a dozen. A model would learn the few by heart, and name them.
+    for every 50 customers, and more than a dozen. A model would learn the few by heart. Nor a category of which no
+    level is shared by 20 customers: none of its levels may be named.
     """
     most = max(FEWEST_LEVELS, table.customer_id.nunique() // CUSTOMERS_A_LEVEL)
     taken = {*keys_of(table.columns), *AFTERWARDS}
     names = [name for name in table.columns if name not in taken and table[name].notna().any()]
-    return [name for name in names if table[name].dtype == "float64" or table[name].nunique() <= most]
+    return [
+        name
+        for name in names
+        if table[name].dtype == "float64"
+        or (table[name].nunique() <= most and table.groupby(name).customer_id.nunique().max() >= FEWEST)
+    ]
 
 
 def groups(table: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:

@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.encoding import Encoder, MissingColumns, UnusableColumns
+from models.encoding import ANOTHER, SHARED, Encoder, MissingColumns, UnusableColumns
 
-LEARNT = pd.DataFrame({"age": [30.0, np.nan, 50.0], "town": ["Ulm", "Aalen", None]})
+THREE = pd.DataFrame({"age": [30.0, np.nan, 50.0], "town": ["Ulm", "Aalen", None]})
+LEARNT = pd.concat([THREE] * SHARED, ignore_index=True)
 
 
 def test_levels_are_sorted_and_missing_stays_missing():
-    matrix = Encoder.learn(LEARNT).encode(LEARNT)
+    matrix = Encoder.learn(LEARNT).encode(THREE)
     assert matrix.dtype == np.float32
     np.testing.assert_array_equal(matrix, [[30, 1], [np.nan, 0], [50, np.nan]])
 
@@ -40,8 +41,8 @@ def test_all_missing_columns_are_named():
     "frame, said",
     [
         (LEARNT.assign(age="30"), "age was fitted as a number"),
-        (LEARNT.assign(age=[1.0, np.inf, 2.0]), "1 of 3 rows, first in row 1"),
-        (LEARNT.assign(age=[1.0, 1e300, 2.0]), "1 of 3 rows, first in row 1"),
+        (THREE.assign(age=[1.0, np.inf, 2.0]), "1 of 3 rows, first in row 1"),
+        (THREE.assign(age=[1.0, 1e300, 2.0]), "1 of 3 rows, first in row 1"),
     ],
 )
 def test_what_no_number_can_be_read_from_is_refused(frame, said):
@@ -56,10 +57,24 @@ def test_dates_and_twins_are_refused_when_learning():
         Encoder.learn(pd.DataFrame([[1.0, 2.0]], columns=["a", "a"]))
 
 
+def test_a_level_of_few_subjects_is_not_named_however_many_rows_it_has():
+    """19 customers live in Ulm, in 5 rows each, and 20 in Aalen, in one."""
+    rows = [("Ulm", who) for who in range(SHARED - 1)] * 5 + [("Aalen", 100 + who) for who in range(SHARED)]
+    towns, who = (list(values) for values in zip(*rows, strict=True))
+    frame = pd.DataFrame({"town": towns})
+    encoder = Encoder.learn(frame, who)
+    assert encoder.levels == {"town": ("Aalen",)}
+    assert Encoder.learn(frame).levels == {"town": ("Aalen", "Ulm")}
+    assert "Ulm" not in str(encoder.to_json())
+    assert set(encoder.named(frame).town) == {"Aalen", ANOTHER}
+    assert encoder.named(pd.DataFrame({"town": ["Bonn", None]})).town.fillna("-").tolist() == [ANOTHER, "-"]
+
+
 @given(st.lists(st.sampled_from(["a", "b", "", "ä", None]), min_size=1, max_size=12), st.randoms())
 def test_neither_the_type_nor_the_order_of_levels_matters(values, random):
     levels = ["a", "b", "", "ä"]
     random.shuffle(levels)
+    values = values * SHARED
     texts = pd.DataFrame({"c": pd.Series(values, dtype=object)})
     categories = pd.DataFrame({"c": pd.Categorical(values, categories=levels)})
     encoder = Encoder.learn(texts)

@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import time
+import urllib.error
 import urllib.request
 
 import homes
@@ -11,6 +12,7 @@ import pytest
 
 from pipelines.report import to_html
 
+TOKEN = "of-the-tests-and-nobody-else"
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 
@@ -93,7 +95,7 @@ def ui(trained, tmp_path_factory):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    process = homes.start(home, "ui", "--port", str(port))
+    process = homes.start(home, "ui", "--port", str(port), CRM_UI_TOKEN=TOKEN)
     address = f"http://127.0.0.1:{port}"
     try:
         wait_for(address, process)
@@ -121,10 +123,10 @@ def test_the_ui_shows_the_run_and_its_metrics(chromium, ui):
     address, home, _ = ui
     (run,) = homes.runs(home)
     opened = chromium.new_page(viewport={"width": 1400, "height": 900})
-    opened.goto(f"{address}/#/experiments/{run.info.experiment_id}/runs?workflowType=machine_learning")
+    opened.goto(f"{address}/?token={TOKEN}#/experiments/{run.info.experiment_id}/runs?workflowType=machine_learning")
     opened.get_by_text(f"{homes.AS_OF} shop").first.wait_for(timeout=60_000)
     opened.goto(
-        f"{address}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}?workflowType=machine_learning"
+        f"{address}/?token={TOKEN}#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}?workflowType=machine_learning"
     )
     opened.get_by_text("test/auc", exact=True).first.wait_for(timeout=60_000)
     assert "Passes: " in opened.inner_text("body")
@@ -135,7 +137,7 @@ def test_the_ui_shows_the_run_and_its_metrics(chromium, ui):
 def test_the_ui_shows_the_version_and_its_aliases(chromium, ui):
     address, _, _ = ui
     opened = chromium.new_page(viewport={"width": 1400, "height": 900})
-    opened.goto(f"{address}/#/models/churn?workflowType=machine_learning")
+    opened.goto(f"{address}/?token={TOKEN}#/models/churn?workflowType=machine_learning")
     opened.get_by_text("champion").first.wait_for(timeout=60_000)
     assert "challenger" in opened.inner_text("body") and "Version 1" in opened.inner_text("body")
     opened.close()
@@ -149,3 +151,14 @@ def test_the_ui_listens_on_loopback_only_and_leaves_nothing_where_it_was_started
     found = {c.laddr for member in family for c in member.net_connections("inet") if c.status == psutil.CONN_LISTEN}
     assert {place.ip for place in found} == {"127.0.0.1"} and {f"http://127.0.0.1:{p.port}" for p in found} == {address}
     assert [p.name for p in home.parent.iterdir()] == ["home"]
+
+
+@pytest.mark.parametrize("path", ["/", "/ajax-api/2.0/mlflow/experiments/search?max_results=5", "/graphql", "/version"])
+def test_without_the_token_the_ui_answers_nothing(ui, path):
+    address, _, _ = ui
+    for sent in ({}, {"Cookie": "crm_ui=guessed"}, {"Authorization": "Bearer guessed"}):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(urllib.request.Request(f"{address}{path}", headers=sent), timeout=20)
+        assert refused.value.code == 401
+    known = urllib.request.Request(f"{address}/version", headers={"Authorization": f"Bearer {TOKEN}"})
+    assert urllib.request.urlopen(known, timeout=20).status == 200

@@ -15,6 +15,8 @@ from pipelines.report import to_html
 from pipelines.run_notebook import run_notebook
 from registry.versions import Version
 
+TOKEN = "of-the-tests-and-nobody-else"
+
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
@@ -69,12 +71,12 @@ def test_the_page_of_runs_opens_with_those_columns(shop, chromium):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = homes.start(shop, "ui", "--port", str(port))
+    server = homes.start(shop, "ui", "--port", str(port), CRM_UI_TOKEN=TOKEN)
     try:
         _wait(f"http://127.0.0.1:{port}/health")
         page = chromium.new_page(viewport={"width": 1800, "height": 900})
         kept = homes.client(shop).get_experiment_by_name("churn").experiment_id
-        page.goto(f"http://127.0.0.1:{port}/#/experiments/{kept}/runs?viewStateShareKey=reviewer")
+        page.goto(f"http://127.0.0.1:{port}/?token={TOKEN}#/experiments/{kept}/runs?viewStateShareKey=reviewer")
         page.get_by_text("test/auc/low").first.wait_for(timeout=60_000)
         heads = page.locator("[role=columnheader]").all()
         seen = {head.inner_text().strip(): head.bounding_box() for head in heads}

@@ -136,3 +136,10 @@ def test_each_contract_names_its_rows():
     for name, contract in CONTRACTS.items():
         key, subject = named_by(name, [column.name for column in contract.columns])
         assert key and subject == contract.subject
+
+
+@pytest.mark.parametrize("name", ["place", "row", "seal", "part", "cell", "rows", "of"])
+def test_a_column_may_have_any_name(name):
+    then = ibis.memtable(pd.DataFrame({"id": [1, 2], name: ["a", "b"]}))
+    now = ibis.memtable(pd.DataFrame({"id": [1, 2], name: ["a", "c"]}))
+    assert other_rows(row_digest(then, ["id"]), now, ["id"], "id") == [f"id 2 has another {name}"]

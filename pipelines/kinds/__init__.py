@@ -36,6 +36,9 @@ class Model(Protocol):
     def contributions(self, table: pd.DataFrame) -> pd.DataFrame:
         """What each column adds, for the reasons."""
 
+    def named(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The columns with a word for each level of a category that it may not name."""
+
 
 class Kind(Protocol):
     """The names that a kind's module has.

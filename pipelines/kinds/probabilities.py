@@ -57,7 +57,7 @@ def why(model: Model, table: pd.DataFrame, about: Mapping) -> pd.DataFrame:
     words = dictionary(model, about)
     return reasons(
         model.contributions(table),
-        table,
+        model.named(table),
         topics={name: words[name].topic for name in model.columns},
         words={name: words[name].say for name in model.columns},
     )

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from contracts.errors import Refused
 from contracts.places import mlruns, root
+from contracts.secrets import scrub
 from pipelines.console import stamp
 from pipelines.endings import DONE, ENDINGS, KEPT
 from pipelines.fingerprints import visible
@@ -147,6 +148,7 @@ def _command(step: Step, as_of: date, folder: Path) -> tuple[int, str]:
 
 def ending(code: int, log: Path) -> tuple[int, str]:
     """The exit code of a process that ended with `code`, a signal's below zero, and the last lines of its log."""
+    scrub(log)
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     ours = [line for line in lines if not line[:8].replace(":", "").isdigit()]  # without the progress
     return code if code >= 0 else 128 - code, "\n".join((ours or lines)[-SAID_LINES:])

@@ -157,7 +157,7 @@ def best_column(X: pd.DataFrame, outcome: np.ndarray, subjects: pd.Series) -> st
 
     On the half it was learnt from, a category with a level for every other row would beat all.
     """
-    encoder = Encoder.learn(X)
+    encoder = Encoder.learn(X, subjects)
     matrix, half = encoder.encode(X, UNSEEN), grouped_folds(outcome, subjects, 2, 0)
     areas = []
     for learn, rank in ((half == 0, half == 1), (half == 1, half == 0)):
@@ -218,6 +218,11 @@ class Fitted:
     def contributions(self, table: pd.DataFrame) -> pd.DataFrame:
         """What each column adds to the log-odds, of shape (n, columns); exact for the uncalibrated model."""
         return self.estimator.contributions(table[list(self.columns)])
+
+    def named(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The columns, with `models.encoding.ANOTHER` for each level that was not learned: what may be shown."""
+        read, encoder = table[list(self.columns)], getattr(self.estimator, "encoder", None)
+        return read if encoder is None else encoder.named(read)
 
     def save(self, folder: Path) -> None:
         """Numbers and native booster files below `folder`."""

@@ -153,6 +153,11 @@ class Clv:
             pull[feature] += pull.pop(said)
         return pull[list(self.columns)]
 
+    def named(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The columns, with `models.encoding.ANOTHER` for each level that was not learned: what may be shown."""
+        read = table[list(self.columns)]
+        return self.trees[0].encoder.named(self._seen(table))[list(self.columns)] if self.trees else read
+
     def potential(self, table: pd.DataFrame, days: float, after: After) -> np.ndarray:
         """Cents expected after the `days` of the horizon, discounted to today, of shape (n,)."""
         told, model = histories(table), self.buying.lifetime.model

@@ -96,8 +96,9 @@ def fit(
         effort = "blend" if effort == "fast" else effort
         grown = boosting.fit(X, y, subjects, effort=effort, seed=seed, threads=threads(len(X)))
         return Credit(name, grown, tuple(columns))
-    kept = {ADDITIVE: {"recipe": SHALLOW}, MONOTONE_BOOSTED: {"directions": directions(X, y, wishes)}, BOOSTED: {}}
-    grown = boosting.fit_one(X, y, subjects, **kept[name], seed=seed, threads=threads(len(X)))
+    ways = {"directions": directions(X, y, wishes, subjects)} if name == MONOTONE_BOOSTED else {}
+    kept = {"recipe": SHALLOW} if name == ADDITIVE else ways
+    grown = boosting.fit_one(X, y, subjects, **kept, seed=seed, threads=threads(len(X)))
     return Credit(name, grown, tuple(columns))
 
 
@@ -124,11 +125,16 @@ def wishes_in(text: str) -> dict[str, Wish]:
     return found
 
 
-def directions(X: pd.DataFrame, y: np.ndarray, wishes: Mapping[str, Wish] | None = None) -> dict[str, int]:
+def directions(
+    X: pd.DataFrame,
+    y: np.ndarray,
+    wishes: Mapping[str, Wish] | None = None,
+    subjects: Sequence | None = None,
+) -> dict[str, int]:
     """The declared directions, 1 for rising and -1 for falling; where there is none, those of monotone bins."""
     shapes = {name: wish.shape for name, wish in (wishes or {}).items() if name in X}
     if not set(shapes.values()) & {RISING, FALLING}:
-        encoder = Encoder.learn(X)
+        encoder = Encoder.learn(X, subjects)
         bins = Binning.learn(encoder.encode(X, UNSEEN), y, encoder.is_category, undeclared=MONOTONE).columns
         shapes = {name: one.shape for name, one in zip(X, bins, strict=True) if one.cuts}
     ways = {RISING: 1, FALLING: -1}

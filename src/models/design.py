@@ -1,8 +1,9 @@
 """Columns as a linear model can use them: levels side by side, numbers tamed, missing values told apart.
 
 A number becomes two columns: its standardised value between the 1 % and 99 % quantiles, and its rank among the training
-rows from -1 to 1, which bends where the data lie. A missing number is 0 in both, with an indicator of its own where
-training had missing ones. A level that was not learned is 0 in all indicators of its column.
+rows from -1 to 1, which bends where the data lie; no knot lies beyond these quantiles, where it would be somebody's own
+value. A missing number is 0 in both, with an indicator of its own where training had missing ones. A level that was not
+learned is 0 in all indicators of its column.
 Matrices are those of `Encoder.encode(X, unseen=UNSEEN)`, of shape (n, columns).
 """
 
@@ -37,7 +38,7 @@ class Number:
         low, high = np.quantile(known, CLIP)
         clipped = np.clip(known, low, high)
         # a value that fills several quantiles gets the middle of their ranks
-        grid, place = np.unique(np.quantile(known, np.linspace(0, 1, KNOTS)), return_inverse=True)
+        grid, place = np.unique(np.quantile(clipped, np.linspace(0, 1, KNOTS)), return_inverse=True)
         ranks = np.round(np.bincount(place, weights=np.linspace(-1, 1, KNOTS)) / np.bincount(place), 12)
         deviation = float(clipped.std()) or 1.0
         indicator = bool(missing.any())

@@ -5,10 +5,11 @@ Units   numbers as they are; categories as the position of their level in a stor
 Errors  MissingColumns, UnusableColumns
 Why     boosted trees depend on the order of the levels and refuse a level that training did not see. Here a missing
         value is NaN and an unseen level is what the estimator asks for, and both are counted. The names of levels
-        stay in this file's JSON and never reach a booster.
+        stay in this file's JSON and never reach a booster; a level of few subjects is not named even there, since it
+        could name one of them, and is learnt from as an unseen one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -17,6 +18,8 @@ import pandas as pd
 from pandas.api import types
 
 UNSEEN = -1.0  # asked for, the code of a level that was not learned
+SHARED = 20  # subjects who have a level, or it is not named
+ANOTHER = "another"  # stands for a level that is not named
 
 
 class MissingColumns(ValueError):
@@ -35,8 +38,10 @@ class Encoder:
     levels: Mapping[str, tuple[str, ...]]
 
     @classmethod
-    def learn(cls, X: pd.DataFrame) -> Self:
-        """Columns in the frame's order; texts and categories get the sorted levels that occur.
+    def learn(cls, X: pd.DataFrame, subjects: Sequence | None = None) -> Self:
+        """Columns in the frame's order; texts and categories get the sorted levels that `SHARED` subjects or more have.
+
+        subjects  whom the rows are about (None: one a row)
 
         Raises `UnusableColumns` for a column that is neither number, flag, text nor category, and for a name that
         occurs twice.
@@ -50,7 +55,8 @@ class Encoder:
                 f"A feature must be a number, a flag, a text or a category, but {_listed(strange)} "
                 f"({X[strange[0]].dtype}) is not. Give dates as days before the origin."
             )
-        levels = {name: _occurring(X[name]) for name in X if _is_category(X[name])}
+        about = np.arange(len(X)) if subjects is None else pd.factorize(np.asarray(subjects))[0]
+        levels = {name: _shared(X[name], about) for name in X if _is_category(X[name])}
         return cls(tuple(X.columns), levels)
 
     @property
@@ -78,6 +84,14 @@ class Encoder:
         self._require(X)
         counts = {name: int((self._codes(X[name], -1.0) == -1.0).sum()) for name in self.levels}
         return {name: count for name, count in counts.items() if count}
+
+    def named(self, X: pd.DataFrame) -> pd.DataFrame:
+        """The frame with `ANOTHER` for each level that was not learned, so that it can be shown."""
+        hidden = {}
+        for name in self.levels:
+            codes = self._codes(X[name], UNSEEN)
+            hidden[name] = X[name].astype(object).mask(codes == UNSEEN, ANOTHER)
+        return X.assign(**hidden)
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists and dictionaries, for `from_json`."""
@@ -120,16 +134,17 @@ def _levels(values: pd.Series) -> tuple[np.ndarray, list[str]]:
     return codes, [str(level) for level in found]
 
 
-def _occurring(values: pd.Series) -> tuple[str, ...]:
+def _shared(values: pd.Series, subjects: np.ndarray) -> tuple[str, ...]:
     codes, texts = _levels(values)
-    return tuple(sorted({texts[code] for code in np.unique(codes) if code >= 0}))
+    told = pd.DataFrame({"level": pd.Series(codes).map(dict(enumerate(texts))), "subject": subjects}).dropna()
+    count = told.drop_duplicates().level.value_counts()
+    return tuple(sorted(count.index[count >= SHARED]))
 
 
 def _numbers(values: pd.Series, dtype: type[np.floating]) -> np.ndarray:
     if not _is_number(values):
         raise UnusableColumns(
-            f"{values.name} was fitted as a number, but is {values.dtype} now, first {values.iloc[0]!r}. "
-            f"Give it the type it had."
+            f"{values.name} was fitted as a number, but is {values.dtype} now. Give it the type it had."
         )
     numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
     with np.errstate(over="ignore"):

@@ -92,7 +92,7 @@ def settled(
     Raises `TooFewCases`, `models.encoding.UnusableColumns`, and `ValueError` for an outcome that is not 0 or 1.
     """
     y = checked_outcome(y, len(X))
-    encoder = Encoder.learn(X)
+    encoder = Encoder.learn(X, subjects)
     given = encoder.encode(X, UNSEEN, dtype)
     order = settled_order(given, y, subjects)
     groups = np.arange(len(y)) if subjects is None else np.asarray(subjects)[order]

@@ -142,7 +142,7 @@ def fit(
     arm, propensity = checked_arms(arm), _checked_propensity(propensity, arm)
     codes = np.arange(len(y)) if subjects is None else pd.factorize(pd.Series(subjects), sort=True)[0]
     _refuse_few(arm, codes, propensity.shape[1])
-    encoder = Encoder.learn(X)
+    encoder = Encoder.learn(X, subjects)
     given = encoder.encode(X, UNSEEN)
     order = settled_order(np.column_stack([given, arm, propensity]), y, subjects)
     fold = grouped_folds((arm[order] > 0).astype(float), codes[order], FOLDS, seed)

@@ -140,7 +140,7 @@ class _Cut:
 
     def __init__(self, X: pd.DataFrame, amount: np.ndarray, subjects: Sequence, seed: int):
         amount, subjects = np.asarray(amount, dtype=float), np.asarray(subjects)
-        self.encoder = Encoder.learn(X)
+        self.encoder = Encoder.learn(X, subjects)
         matrix = self.encoder.encode(X, UNSEEN)
         self.order = settled_order(matrix, amount, subjects)
         self.matrix, self.amount, self.subjects = matrix[self.order], amount[self.order], subjects[self.order]

@@ -157,7 +157,8 @@ def folder_digest(folder: Path) -> str:
 
 def file_digest(path: Path) -> str:
     """The sha256 of one file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with open(path, "rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def code_files(root: Path) -> dict[str, str]:

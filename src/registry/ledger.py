@@ -145,9 +145,13 @@ def finish_cut(model: str) -> list[str]:
 
 
 def refuse_unexplained(version: Version) -> None:
-    """Raises `Refused` when a champion is not the version that the ledger put there."""
+    """Raises `Refused` when a champion is not what the ledger put there: another version, or another model under it.
+
+    The row that put it there must be as it was written; whether all others are, `verify` says.
+    """
     put = champion(version.model, version.source)
     if put == str(version.number):
+        _refuse_another(version)
         return
     told = f"its last row put version {put} there" if put else "no row of it put any version there"
     raise Refused(
@@ -155,6 +159,23 @@ def refuse_unexplained(version: Version) -> None:
         f"{version.number} and {told}: it was moved past the ledger. Look at `crm ledger {version.model} --verify`, "
         f"then promote the version that ought to be there: `crm promote {version.model} NUMBER --reason ...`."
     )
+
+
+def _refuse_another(version: Version) -> None:
+    """Raises `Refused` where the last row that made a version champion was changed, or approved other files."""
+    rows_of_it = [row for row in rows(version.model) if (row.source, row.to) == (version.source, str(version.number))]
+    row = [row for row in rows_of_it if row.event in MOVES][-1]
+    at = f"{version.model} version {version.number}: row {row.number} of the ledger, which made it champion,"
+    todo = f"Look at `crm ledger {version.model} --verify`; a person may promote it anew."
+    if row.hash != row.hashed():
+        raise Refused(
+            f"{at} must be as it was written, but was changed since: its content no longer has its hash. {todo}"
+        )
+    if row.sha256 != version.sha256:
+        raise Refused(
+            f"{at} approved the files of sha256 {row.sha256[:12]}..., but the version now stands for "
+            f"{version.sha256[:12]}...: another model was put under its number. {todo}"
+        )
 
 
 def verify(model: str) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from contracts.spreadsheets import write_csv
 from contracts.subjects import keys_of
 from registry.fingerprint import folder_digest
 
@@ -87,7 +88,7 @@ def write(record: Record, stage: Path) -> str:
         figure.savefig(stage / "figures" / f"{name}.png", dpi=110, bbox_inches="tight", metadata={"Software": None})
     for name, table in record.tables.items():
         (stage / "tables").mkdir(exist_ok=True)
-        table.to_csv(stage / "tables" / f"{name}{'-simulated' * record.simulated}.csv", index=False)
+        write_csv(table, stage / "tables" / f"{name}{'-simulated' * record.simulated}.csv")
     content = {
         "sha256": folder_digest(stage / "model"),
         "judged": folder_digest(stage / "judged") if record.judged is not None else "",

@@ -119,7 +119,7 @@ def _hashed(kinds: Mapping, names: Sequence[str], rows: str) -> str:
     hashes = [f"hash({cell_sql(name, kind)}) AS {quoted(f'of {name}')}" for name, kind in kinds.items()]
     values = [f"{number} AS {quoted(f'value {name}')}" for name, number in _numbered(kinds, names).items()]
     cells = ", ".join(cell_sql(name, kind) for name, kind in kinds.items())
-    return f"SELECT hash({cells}) AS row, {', '.join([*hashes, *values])}, * FROM {rows}"
+    return f"SELECT {', '.join([f'hash({cells}) AS row', *hashes, *values])} FROM {rows}"
 
 
 @contextmanager
@@ -202,7 +202,7 @@ def _called(connection, rows: str, kinds: Mapping, names: Sequence[str], found: 
         wanted = sorted({row.hashes[name] for row in found})
         asked = (
             f"SELECT hash({cell_sql(name, kinds[name])}) AS of, any_value({quoted(name)})::VARCHAR AS said FROM {rows} "
-            f"WHERE hash({cell_sql(name, kinds[name])}) IN ({', '.join(map(str, wanted)) or 'NULL'}) GROUP BY of"
+            f"WHERE hash({cell_sql(name, kinds[name])}) IN ({', '.join(map(str, wanted)) or 'NULL'}) GROUP BY 1"
         )
         told = connection.execute(asked).fetchall()
         numbers = {row.hashes[name]: row.values[name] for row in found if row.values.get(name, NOTHING) != NOTHING}

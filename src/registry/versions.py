@@ -14,6 +14,7 @@ from contracts.errors import Refused, WorldFailed
 from registry.fingerprint import folder_digest
 from registry.store import client, exists
 
+LARGEST = 2**30  # bytes of a model; ours have some megabytes
 CHAMPION, CHALLENGER = "champion", "challenger"
 
 
@@ -126,14 +127,24 @@ def fetch(model: str, source: str, folder: Path) -> Version:
 
 
 def download(source: str, folder: Path, sha256: str) -> None:
-    """The files below `source` in a folder; raises `WorldFailed` when they are gone, or have another sha256."""
+    """The files below `source` in a folder; raises `WorldFailed` when they are gone, or have another sha256.
+
+    No byte is read before their sizes are: more than `LARGEST` are none of ours.
+    """
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
     try:
+        size = _size(source)
+        if size > LARGEST:
+            raise WorldFailed(
+                f"The model files at {source} must be at most {LARGEST / 2**20:,.0f} MB, but have {size / 2**20:,.0f} "
+                f"MB. Nothing of them was read. Restore them, or retrain."
+            )
         local = Path(download_artifacts(artifact_uri=source, dst_path=str(folder)))
     except (OSError, MlflowException) as error:
-        raise WorldFailed(f"The model files at {source} cannot be read: {error}. Restore them, or retrain.") from error
+        said = " ".join(str(error).split())[:400]
+        raise WorldFailed(f"The model files at {source} cannot be read: {said} Restore them, or retrain.") from error
     found = folder_digest(local)
     if found != sha256:
         raise WorldFailed(
@@ -145,6 +156,17 @@ def download(source: str, folder: Path, sha256: str) -> None:
             target = folder / path.relative_to(local)
             target.parent.mkdir(parents=True, exist_ok=True)
             path.replace(target)
+
+
+def _size(source: str) -> int:
+    """Bytes of all files below a place, as the store tells them; 0 for what it does not tell."""
+    from mlflow.artifacts import list_artifacts
+
+    place, total = source.rstrip("/"), 0
+    for found in list_artifacts(artifact_uri=place):
+        inner = f"{place}/{found.path.rpartition('/')[2]}"
+        total += _size(inner) if found.is_dir else found.file_size or 0
+    return total
 
 
 def _read(version) -> Version:

@@ -5,7 +5,6 @@ rows at a time: the features then run on one engine, and the database is asked o
 """
 
 import difflib
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from ibis.expr.types import Table, Value
 
 from contracts import places
 from contracts.errors import Refused, SourceGone
+from contracts.secrets import secret
 from sources.folder import existing
 from sources.mapped import events
 from sources.mapping import SourceMapping, TableMapping
@@ -68,7 +68,7 @@ def _url(mapping: SourceMapping) -> str:
             f"{where}: a password must not stand in a file, but url holds one. "
             f"Put the URL into an environment variable and name that variable as url_from."
         )
-    url = told if told is not None else os.environ.get(variable, "")
+    url = told if told is not None else secret(variable)
     if not url:
         raise Refused(
             f"{where}: the environment variable {variable} must hold the database's URL, but does not. Set it."

@@ -1,7 +1,6 @@
 """From mapped tables as they are in their origin to the source that the house works with."""
 
 import hashlib
-import os
 from collections.abc import Mapping
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -10,6 +9,7 @@ from ibis.backends.duckdb import Backend
 from ibis.expr.types import Table
 
 from contracts.errors import BrokenContract, Refused
+from contracts.secrets import secret
 from sources.mapping import SourceMapping
 from sources.reading import typed
 from sources.source import Source
@@ -79,7 +79,7 @@ def _key(mapping: SourceMapping) -> bytes:
     if not mapping.pseudonyms:
         return b""
     name = mapping.pseudonyms.key_from
-    key = os.environ.get(name, "").encode()
+    key = secret(name).encode()
     if len(key) < 16:
         raise Refused(
             f"{mapping.file.name}: ids are replaced by a keyed hash, whose key must stand in the environment variable "
