@@ -192,6 +192,25 @@ def ui(port: Annotated[int, typer.Option(help="On loopback only.")] = 5000):
 
 
 @app.command()
+def forget(
+    customer: Annotated[str, typer.Argument(help="The id of a customer, as the source writes it.")],
+    source: SourceName,
+):
+    """Erase a customer from the source's files and all that was made of them; says what stays and why."""
+    from pipelines.forgetting import forget as run
+
+    done = run(customer, source, say)
+    for line in done.erased:
+        out.print(f"erased: {line}", markup=False, soft_wrap=True)
+    for line in done.remains:
+        out.print(f"remains: {line}.", markup=False, soft_wrap=True)
+    for file in done.found:
+        out.print(f"remains: her id in {file}", markup=False, soft_wrap=True)
+    if done.found:
+        raise typer.Exit(KEPT)
+
+
+@app.command()
 def world(
     customers: Annotated[int, typer.Option(help="How many.")],
     seed: Annotated[int, typer.Option(help="The same seed makes the same world.")],

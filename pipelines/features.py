@@ -62,7 +62,7 @@ def features(
         check(source.tables, source.attributes)
         if "orders" in source.tables:
             refuse_uncovered(source.tables["orders"], at[-1], values["horizon_days"])
-        with _lock(folder):
+        with locked(folder):
             known = kept_until(folder / "days")
             say(f"2/3 bringing day tables up to {as_of}" + (f" from {known}" if known else ""))
             added = bring_up(source.tables, folder / "days", at[-1])
@@ -89,7 +89,8 @@ def _refuse(source: Source) -> None:
         )
 
 
-def _lock(folder: Path):
+def locked(folder: Path):
+    """Hold the lock of a source's features; raises `Busy` while another process does."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         return FileLock(folder / ".lock", timeout=0).acquire()

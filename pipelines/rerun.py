@@ -198,6 +198,10 @@ def _differ(run: About, then: Mapping, now: Mapping) -> list[str]:
         if was and found and name in kept and _types(was) == _types(found) and was != found:
             rows[name] = other_rows(kept[name], table, *named_by(name, table.columns))
     said = recipe.differences(then, now, rows)
+    if erased := run.tags.get("crm.erased"):
+        said.insert(
+            0, f"data: rows that the run had were erased with `crm forget`, last on {erased}; they are not named"
+        )
     if others := sum(line.startswith("package: ") for line in said):
         said.append(
             f"lock: {others} of {len(then['packages'])} packages are not those of then, and this was made with those "

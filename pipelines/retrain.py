@@ -69,7 +69,7 @@ def retrain(model: str, source: str, as_of: str, asked: Mapping[str, object], sa
     inputs = preflight(model, parameters, notebook)
     from registry import ledger, runs, versions
 
-    with _lock(model), stoppable():
+    with locked(model), stoppable():
         for line in [*runs.reap(), *_sweep(model), *ledger.finish_cut(model)]:
             say(f"found: {line}")
         named = run_name(inputs, parameters, versions.champion(model, source))
@@ -227,7 +227,8 @@ def _commit() -> str:
         return "no git"
 
 
-def _lock(model: str):
+def locked(model: str):
+    """Hold the lock of a model; raises `Busy` while another process does."""
     folder = mlruns() / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / f"{model}.lock", timeout=0)

@@ -59,10 +59,11 @@ def write(home: Path) -> None:
     draw = np.random.default_rng(3)
     lines["channel"] = _planted(draw, lines.Client.to_numpy(), ["web", "store"], "channel")
     lines["store_id"] = _planted(draw, lines.Client.to_numpy(), ["s1", "s2", "s3"], "store")
+    lines["Article"] = lines.Article.mask(lines.Client <= RARE, 90 + lines.Client)  # bought by nobody else
     lines.to_csv(folder / "lines.csv", index=False)
     _customers(draw, clients).to_csv(folder / "customers.csv", index=False)
     products = np.sort(lines.Article.unique())
-    few = np.where(products < 3, [f"{WORD}-category-{p}" for p in products], np.where(products % 2, "food", "other"))
+    few = np.where(products > 90, [f"{WORD}-category-{p}" for p in products], np.where(products % 2, "food", "other"))
     pd.DataFrame({"product_id": products, "category": few, "department": few, "brand": few}).to_csv(
         folder / "products.csv", index=False
     )

@@ -106,7 +106,7 @@ class Amount:
 def fit_amount(table: pd.DataFrame, columns: Sequence[str], seed: int) -> Amount:
     """From the responses of `table` whose worth is known; a tail of single large ones is pulled in for learning."""
     known = table[table.response_cents.notna()]
-    encoder = Encoder.learn(known[list(columns)])
+    encoder = Encoder.learn(known[list(columns)], known.customer_id)
     if known.customer_id.nunique() < FEWEST:
         return Amount(encoder, (), float(known.response_cents.mean()) if len(known) else 0.0)
     cents = pulled_in(known.response_cents.to_numpy(dtype=float), AMOUNT)
@@ -149,6 +149,10 @@ class Response:
     def contributions(self, table: pd.DataFrame) -> pd.DataFrame:
         """What each column adds to the log-odds of a response, of shape (n, columns)."""
         return self.probability.contributions(table).reindex(columns=list(self.columns), fill_value=0.0)
+
+    def named(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The columns, with `models.encoding.ANOTHER` for each level that was not learned: what may be shown."""
+        return self.amounts.encoder.named(table)[list(self.columns)].assign(**self.probability.named(table))
 
     def save(self, folder: Path) -> None:
         """Numbers and native booster files below `folder`."""
