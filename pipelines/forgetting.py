@@ -8,12 +8,12 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from contracts.erasing import LEAST, TEXTS, has_rows, parquet_without, sweep, text_without
 from contracts.errors import Refused
 from contracts.places import data, mlruns
+from pipelines.console import stamp
 from pipelines.features import locked as features_locked
 from pipelines.parameters import settings
 from pipelines.retrain import locked as model_locked
@@ -49,7 +49,7 @@ def forget(customer: str, source: str, say: Callable[[str], None]) -> Forgotten:
                 f"{customer!r} must be a customer of {source}, but neither its tables nor anything made of them names "
                 f"one. Give the id as the source writes it."
             )
-        today = f"{datetime.now(UTC):%Y-%m-%d}"  # for a reader of the run; nothing is decided by it
+        today = stamp()[:10]  # for a reader of the run
         say("2/5 scores, plans, comparisons, features")
         erased = [*_tables(one), *_features(one.source)]
         say("3/5 evidence of the runs")
