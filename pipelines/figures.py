@@ -1,5 +1,6 @@
 """Pictures of a run that no notebook draws: what a challenger gains, with intervals."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import matplotlib
@@ -7,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from contracts.places import root
+from evaluation.strategy import StrategyCurve
 
 WORDS = {
     "auc": "AUC",
@@ -60,6 +62,25 @@ def still_right(done, measure: str):
         since.set(title=said, ylabel=measure, xlabel="subjects of", xticks=[0, 1], xticklabels=["judged", "since"],
                   xlim=(-0.6, 1.6))  # fmt: skip
     return figure
+
+
+def strategies(curves: Mapping[str, StrategyCurve], file: Path) -> None:
+    """Bad rate and profit at each share approved, a line with its 95 % band for each model."""
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    with plt.style.context(root() / "notebooks" / "house.mplstyle"):
+        figure, (bad, profit) = plt.subplots(1, 2, figsize=(9.5, 4))
+        for name, curve in curves.items():
+            bad.plot(curve.share, curve.bad_rate, label=name)
+            bad.fill_between(curve.share[5:], curve.bad_low[5:], curve.bad_high[5:], alpha=0.15)
+            profit.plot(curve.share, curve.profit / 100)
+            profit.fill_between(curve.share, curve.profit_low / 100, curve.profit_high / 100, alpha=0.15)
+        least = "share approved, least risky first"
+        bad.set(title="Who approves fewer that go bad?", xlabel=least, ylabel="bad rate of those approved")
+        profit.set(title="Whose approvals bring more?", xlabel=least, ylabel="profit on the test loans")
+        bad.legend()
+        save(figure, file)
 
 
 def forest(gains: pd.DataFrame, title: str, file: Path) -> None:

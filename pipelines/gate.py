@@ -14,7 +14,7 @@ from contracts.spreadsheets import write_csv
 from evaluation import gate
 from evaluation.gate import Check
 from pipelines.compare import Comparison, compare
-from pipelines.figures import forest
+from pipelines.figures import forest, strategies
 from pipelines.kinds import kind_of
 from pipelines.parameters import settings
 from registry import about, evidence, runs
@@ -80,10 +80,20 @@ def log_judged(run_id: str, judged: Judged, stage: Path, simulated: bool) -> Non
         tables |= {"gains": comparison.gains, "bands": comparison.bands}
         forest(comparison.gains, "Is the challenger better than the champion?", folder / "gains.png")
         write_rows(comparison.changed, run_id)
+        _draw_strategies(run_id, comparison.rows, folder)
     for name, table in tables.items():
         write_csv(table, folder / f"{name}{ending}.csv")
     gains = {g.measure: (g.gain, g.low, g.high) for g in judged.comparison.gains.itertuples()} if comparison else {}
     runs.log_judged(run_id, folder, judged.checks, gains)
+
+
+def _draw_strategies(run_id: str, rows: pd.DataFrame, folder: Path) -> None:
+    """What acting on each share would have brought by either model, where the kind says so."""
+    run = about.about(run_id)
+    drawn = getattr(kind_of(run.model), "strategies", None)
+    if drawn:
+        known = about.content(run_id, f"model/{run.model}.json")["about"]
+        strategies(drawn(rows, known, int(run.parameters["seed"])), folder / "strategies.png")
 
 
 def write_rows(changed: pd.DataFrame, run_id: str) -> Path:

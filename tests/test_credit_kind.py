@@ -22,6 +22,7 @@ from evaluation.ranking import auc
 from features.applications import form_dictionary, form_hashes
 from models import credit
 from models.points import Scale
+from pipelines.figures import strategies
 from pipelines.kinds import credit as kind
 from pipelines.parameters import complete, for_source, notebook_of
 from pipelines.run_notebook import run_notebook
@@ -206,6 +207,19 @@ def test_money_is_what_the_second_approves_more_than_the_first():
     assert gain.value == pytest.approx((1_000 - 500) - (-10_000 * 0.45 - 500))
     assert kind.worth(np.array([0.1]), ABOUT) == pytest.approx([900 - 450 - 500])
     assert kind.selected(rows.score.to_numpy(), ABOUT).tolist() == [True, False, True, False]
+
+
+def test_champion_and_challenger_are_overlaid_on_the_same_loans(tmp_path):
+    """Who ranks the bad loans last approves none of them while three quarters are approved."""
+    rows = pd.DataFrame({"outcome": [0, 0, 0, 1] * 20, "champion": [0.4, 0.3, 0.2, 0.1] * 20,
+                         "score": [0.1, 0.2, 0.3, 0.4] * 20})  # fmt: skip
+    rows = rows.assign(exposure_cents=10_000, customer_id=range(80))
+    curves = kind.strategies(rows, ABOUT, 0)
+    assert list(curves) == ["champion", "challenger"]
+    assert curves["challenger"].bad_rate[75] == 0 and curves["champion"].bad_rate[25] == 1
+    assert curves["champion"].profit[100] == curves["challenger"].profit[100]
+    strategies(curves, tmp_path / "strategies.png")
+    assert (tmp_path / "strategies.png").stat().st_size > 10_000
 
 
 def test_sums_and_panels_are_of_the_loans_of_the_study(source, table):

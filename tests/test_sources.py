@@ -85,6 +85,7 @@ def test_the_complete_journey_says_what_it_assumes(journey):
         ("telco", 7043, 1869, 19),
         ("mlc_churn", 5000, 707, 19),
         ("credit_data", 4454, 1254, 13),
+        ("lending_club", 9857, 517, 22),
         ("german", 1000, 300, 20),
     ],
 )

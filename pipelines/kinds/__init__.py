@@ -52,7 +52,8 @@ class Kind(Protocol):
     A kind may also have two functions that `crm watch` asks for: worth(score, about), what acting on each is expected
     to bring more than leaving it, in cents; and measured(rows), the headline measure of test rows with its interval,
     where a score foretells the outcome itself. And one that scoring asks for: explained(model, table, plan), the plan
-    with what each decision lacks to be another.
+    with what each decision lacks to be another. And one that a comparison draws: strategies(rows, about, seed), what
+    acting on each share of the test rows would have brought by either model, as `evaluation.strategy.strategy_curve`.
     """
 
     QUESTION: tuple[str, ...]

@@ -17,7 +17,7 @@ from evaluation.estimate import Estimate
 from evaluation.gate import Check
 from evaluation.grades import MasterScale
 from evaluation.lending import Terms, loan_profit
-from evaluation.strategy import approval_gain
+from evaluation.strategy import StrategyCurve, approval_gain, strategy_curve
 from features.applications import applicants, form_hashes, form_sql, forms, spine_of
 from features.identity import column_hashes, features_sql
 from features.subjects import frame, population
@@ -94,6 +94,16 @@ def money(rows: pd.DataFrame, about: Mapping, seed: int) -> Difference:
     """What approving whom the second model would brings more than whom the first would, at the second's cut-off."""
     y, (old, new) = rows.outcome.to_numpy(dtype=float), (selected(rows[n], about) for n in ("champion", "score"))
     return approval_gain(y, old, new, rows.exposure_cents, Terms(**about["terms"]), rows.customer_id, seed)
+
+
+def strategies(rows: pd.DataFrame, about: Mapping, seed: int) -> dict[str, StrategyCurve]:
+    """The strategy curves of champion and challenger on the same loans."""
+    y, terms = rows.outcome.to_numpy(dtype=float), Terms(**about["terms"])
+    names = {"champion": "champion", "challenger": "score"}
+    return {
+        name: strategy_curve(y, rows[column], rows.exposure_cents, terms, rows.customer_id, seed)
+        for name, column in names.items()
+    }
 
 
 def measured(rows: pd.DataFrame) -> Estimate:

