@@ -23,7 +23,7 @@ from concurrent.futures import ProcessPoolExecutor
 from datetime import date
 from itertools import repeat
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import ibis
 import numpy as np
@@ -33,15 +33,25 @@ import typer
 # this folder is not looked in: a script here has the name of the room `features`
 sys.path[:] = [folder for folder in sys.path if Path(folder).resolve() != Path(__file__).resolve().parent]
 
-from decisions.targeting import CONTROL, Choice, assigned, best_arms, choose_depth, incremental_margin, top_share
+from decisions.targeting import (
+    CONTROL,
+    Choice,
+    assigned,
+    best_arms,
+    choose_depth,
+    incremental_margin,
+    left_of_basket,
+    top_share,
+)
 from evaluation import campaign
 from evaluation.calibration import BINS, wilson
 from evaluation.policy_value import given, net_of, policy_gain, policy_value
-from evaluation.uplift_calibration import recalibrate, uplift_calibration, uplift_deciles
+from evaluation.uplift_calibration import uplift_calibration, uplift_deciles
 from features.customer_table import customer_table
 from features.subjects import frame
 from models import uplift, uplift_pick
-from models.uplift_learners import CLASS, LEARNERS, RESPONSE
+from models.uplift_forecast import Expected, forecast
+from models.uplift_learners import CLASS, LEARNERS
 from outcomes import after_contacts
 from sources.world import retail
 from sources.world.latent import traits
@@ -60,13 +70,6 @@ COLUMNS = (
     "contacts_90", "acquisition",
 )  # fmt: skip
 BEFORE = ("recency_days", "purchase_days_90", "purchase_days_365", "spend_cents_90", "spend_cents_365")
-
-
-class Learnt(NamedTuple):
-    """What is expected of rows: effects of each arm but the control that may be believed, and buying without any."""
-
-    effect: np.ndarray
-    without: np.ndarray
 
 
 def contacts(customers: int, seed: int, arms: tuple[Arm, ...]) -> pd.DataFrame:
@@ -90,28 +93,15 @@ def contacts(customers: int, seed: int, arms: tuple[Arm, ...]) -> pd.DataFrame:
     return rows.sort_values("contact_id", ignore_index=True)
 
 
-def learnt(train: pd.DataFrame, test: pd.DataFrame) -> tuple[str, Learnt, Learnt]:
-    """The picked learner's name, and what is expected of the training rows, out of fold, and of those of the test.
-
-    Effects are pulled together arm by arm. Response is of the mix of arms that was drawn: less their effects it is
-    that of the control.
-    """
+def learnt(train: pd.DataFrame, test: pd.DataFrame) -> tuple[str, Expected, Expected]:
+    """The picked learner's name, and what is expected of the training rows, out of fold, and of those of the test."""
     chances = np.broadcast_to(SHARES, (len(train), len(SHARES)))
     learners = [(learner, uplift.LINEAR) for learner in LEARNERS if learner != CLASS]
     told = (train[list(COLUMNS)], train.bought, train.number, chances, train.customer_id)
     fitted = uplift.fit(*told, learners=learners)
     model = uplift_pick.pick(fitted, train.customer_id).model
-    seen, out_of_fold = fitted.scores[:, 1:] - fitted.scores[:, :1], fitted.effects[model.learner, model.base]
-    pulls = [recalibrate(*of, train.customer_id) for of in zip(seen.T, out_of_fold.T, strict=True)]
-    answers = RESPONSE, uplift.LINEAR
-    found = []
-    for effect, response in (
-        (out_of_fold, fitted.effects[answers]),
-        (model.effect(test[list(COLUMNS)]), fitted.models[answers].effect(test[list(COLUMNS)])),
-    ):
-        pulled = np.column_stack([pull.apply(of) for pull, of in zip(pulls, effect.T, strict=True)])
-        found.append(Learnt(pulled, response[:, 0] - (pulled * SHARES[1:]).sum(axis=1)))
-    return model.learner, *found
+    found = forecast(fitted, model, train.number.to_numpy(), train.customer_id)
+    return model.learner, found.out_of_fold, found.of(test[list(COLUMNS)])
 
 
 def judged(customers: int, seed: int) -> dict:
@@ -129,13 +119,13 @@ def judged(customers: int, seed: int) -> dict:
     return {"seed": seed, "slope": slope, "learner": learner} | found | {"tenths": tenths}
 
 
-def worth(of: Learnt, rows: pd.DataFrame, train: pd.DataFrame) -> np.ndarray:
+def worth(of: Expected, rows: pd.DataFrame, train: pd.DataFrame) -> np.ndarray:
     """Expected incremental margin of each arm: purchases are as large as her usual one, times what an arm leaves."""
     usual = train.basket_cents_365.mean()
     buyers = train[train.bought == 1]
-    kept = buyers.groupby("number").margin.sum() / buyers.basket_cents_365.fillna(usual).groupby(buyers.number).sum()
+    left = left_of_basket(buyers.margin, buyers.basket_cents_365.fillna(usual), buyers.number, len(NAMES))
     basket = rows.basket_cents_365.fillna(usual).to_numpy()
-    return incremental_margin(of.without, of.effect, basket[:, None] * kept.to_numpy())
+    return incremental_margin(of.without, of.effect, basket[:, None] * left)
 
 
 def known(rows: pd.DataFrame) -> np.ndarray:
@@ -166,10 +156,10 @@ def valued(test: pd.DataFrame, rule: np.ndarray) -> dict:
     }
 
 
-def dogs(test: pd.DataFrame, choice: Choice, of: Learnt) -> dict:
+def dogs(test: pd.DataFrame, choice: Choice, of: Expected) -> dict:
     """The share of living sleeping dogs left alone where half are contacted, by expected gain and by response."""
     asleep = ((test.type == "sleeping dog") & (test.buys_control > 0)).to_numpy()
-    rankings = {"dogs left": choice.gain, "by response": of.without + (of.effect * SHARES[1:]).sum(axis=1)}
+    rankings = {"dogs left": choice.gain, "by response": of.response(SHARES)}
     rules = {name: top_share(score, choice.arm, HALF) for name, score in rankings.items()}
     return {name: (rule[asleep] == CONTROL).mean() for name, rule in rules.items()}
 

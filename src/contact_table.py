@@ -40,9 +40,9 @@ def trial_table(
 ) -> Table:
     """Who was, and who might have been, in a campaign: keys, arm, propensity, cost_cents, what followed, features.
 
-    Where contacts have a control group, the contacts. Elsewhere each campaign's contacts and, as the arm `control`, all
-    others who had bought in the `active_days` before it, without a propensity. Of the latest third of the days of
-    contact whose horizon is over. `bought`, `spent_cents` and `list_cents` are those of `outcomes.after_contacts`.
+    Where contacts have a control group, all of them whose horizon is over. Elsewhere those of the latest third of the
+    days of contact and, as the arm `control`, all others who had bought in the `active_days` before, without a
+    propensity. `bought`, `spent_cents` and `list_cents` are those of `outcomes.after_contacts`.
     """
     first = outcomes.first_day(tables["orders"], study) + timedelta(days=history_days)
     told = known_before(tables["contacts"], study.as_of)
@@ -52,11 +52,11 @@ def trial_table(
         propensity=_or_null(told, "propensity", "float64"),
     )
     told = told.filter(told.origin >= first, told.origin <= study.test_origin)
-    days = sorted(told.select("origin").distinct().to_pyarrow()["origin"].to_pylist())
-    days = days[-max(1, len(days) // 3) :]
-    told = told.filter(told.origin.isin(days))
     told = told.select("contact_id", *SENT, "contacted_at", "arm", "propensity", "cost_cents").cache()
     if not told.filter(told.arm == CONTROL).count().to_pyarrow().as_py():
+        days = sorted(told.select("origin").distinct().to_pyarrow()["origin"].to_pylist())
+        days = days[-max(1, len(days) // 3) :]
+        told = told.filter(told.origin.isin(days))
         told = told.union(_not_contacted(told, population(tables, tuple(days), active_days)))
     followed = outcomes.after_contacts(told, tables["orders"], study.horizon_days, study.as_of)
     known = sent(told.select(*SENT).distinct().cache(), tables, attributes)

@@ -12,6 +12,7 @@ from decisions.targeting import (
     best_arms,
     choose_depth,
     incremental_margin,
+    left_of_basket,
     targeting_plan,
     top_share,
 )
@@ -98,6 +99,14 @@ def test_a_discount_costs_most_on_those_who_would_have_bought():
     assert incremental_margin([0.95], [[0.2]], [[100, 100]]) == pytest.approx(np.array([[5]]))
     with pytest.raises(ValueError, match="but are of"):
         incremental_margin([0.9], [[0, 0]], [[100, 100]])
+
+
+def test_what_an_arm_leaves_of_a_basket_by_hand():
+    """Two of the control bought for 30 of 100 and 20 of 100, one with a voucher for 15; nobody in the third arm."""
+    found = left_of_basket([30, 20, 15], [100, 100, 100], [0, 0, 1], 3)
+    assert found == pytest.approx([0.25, 0.15, 65 / 300])
+    with pytest.raises(ValueError, match="1 buyers' do not"):
+        left_of_basket([10], [0], [0], 2)
 
 
 def test_the_depth_by_hand():

@@ -1,5 +1,7 @@
 """Learners of effects: what they find where the truth is known, what they must not see, and when they are the same."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from models import line_means, uplift
 from models.folds import TooFewCases
 from models.line_means import Lines
 from models.uplift import AMOUNT, BOOSTED, COUNT, DEFAULT, LINEAR
+from models.uplift_forecast import forecast
 from models.uplift_learners import CLASS, DR, RESPONSE, R, S, T
 from models.uplift_learners import X as X_LEARNER
 from models.uplift_pick import pick
@@ -231,3 +234,34 @@ def test_what_is_no_trial_is_refused():
         uplift.fit(X, y, (np.arange(300) < 20).astype(int), e)
     with pytest.raises(ValueError, match="column for each arm"):
         uplift.fit(X, y, arm, np.full(300, 0.5))
+
+
+# --- what may be believed ---
+
+
+def test_a_forecast_by_hand():
+    """One learner that says twice what is so of one arm and nothing of the other, half of the rows in no arm."""
+    seen = np.array([[0.0, 4.0], [2.0, 4.0], [4.0, 4.0], [6.0, 4.0]])
+    scores = np.column_stack([np.zeros(4), seen])
+    said = np.column_stack([2 * seen[:, 0] + 1, np.full(4, 9.0)])
+    model = SimpleNamespace(learner=T, base=LINEAR, effect=lambda rows: said[rows])
+    answers = SimpleNamespace(effect=lambda rows: np.full((len(rows), 2), 10.0))
+    effects = {(T, LINEAR): said, (RESPONSE, LINEAR): np.full((4, 2), 10.0)}
+    fitted = SimpleNamespace(effects=effects, models={(RESPONSE, LINEAR): answers}, scores=scores)
+    found = forecast(fitted, model, np.array([0, 0, 1, 2]))
+    np.testing.assert_allclose(found.out_of_fold.effect, seen)  # the slope of a half; the mean of what was seen
+    # a response of ten under a mix of a half, a quarter and a quarter
+    np.testing.assert_allclose(found.out_of_fold.without, 10 - seen.sum(axis=1) / 4)
+    np.testing.assert_allclose(found.out_of_fold.response(found.shares), 10)
+    new = found.of(np.array([3, 0]))
+    np.testing.assert_allclose(new.effect, seen[[3, 0]])
+    np.testing.assert_allclose(new.without, found.out_of_fold.without[[3, 0]])
+
+
+def test_a_forecast_of_a_fitted_learner(fitted, stepped):
+    """Out of fold its mean effect is the one that was seen; without a contact it expects what the control spends."""
+    X, y, arm, effect = stepped
+    found = forecast(fitted, fitted.models[T, LINEAR], arm)
+    assert found.out_of_fold.effect.mean() == pytest.approx(np.diff(fitted.scores, axis=1).mean())
+    assert found.of(X).without.mean() == pytest.approx((y - y.min() + 1 - effect * arm).mean(), rel=0.01)
+    np.testing.assert_allclose(found.of(X).response(found.shares), fitted.models[RESPONSE, LINEAR].effect(X)[:, 0])

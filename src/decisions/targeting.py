@@ -58,6 +58,21 @@ def incremental_margin(without, effect, value) -> np.ndarray:
     return np.clip(stays + effect, 0, 1) * value[:, 1:] - stays * value[:, :1]
 
 
+def left_of_basket(margin, basket, arm, arms: int) -> np.ndarray:
+    """What of a customer's usual basket is left as margin of a purchase under each arm, the control first (arms,).
+
+    margin, basket, arm  of those who bought: margin in cents, usual basket in cents, and their arm (n,)
+
+    An arm in which nobody bought is given the share of all. Raises ValueError where nobody had a usual basket.
+    """
+    margin, basket = checked_scores(margin, "margin"), checked_scores(basket, "basket")
+    left, usual = (np.bincount(arm, of, minlength=arms) for of in (margin, basket))
+    if not basket.sum() > 0:
+        raise ValueError(f"usual baskets must come to more than nothing, but {basket.size:,} buyers' do not.")
+    of_all = np.full(arms, margin.sum() / basket.sum())
+    return np.divide(left, usual, out=of_all, where=usual > 0)
+
+
 def best_arms(effect, cost) -> Choice:
     """The arm of the largest expected gain for each customer; the cheaper one where two are equal, then the first.
 
