@@ -24,7 +24,7 @@ export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env install demo test test-fast spark browser lab ui lint lock clean
+.PHONY: help env install demo test test-fast spark airflow browser lab ui lint lock clean
 
 help: ## this list
 	@awk -F ': *[^#]*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -55,7 +55,7 @@ install:
 demo: env ## real customer data, all the way to a registered, explained, scored churn model
 	@$(PY) -m pipelines demo
 
-test: env spark ## all tests
+test: env spark airflow ## all tests
 	@[ -e $(ENV)/browser ] || $(MAKE) --no-print-directory browser
 	@$(PY) -m pytest
 
@@ -70,6 +70,16 @@ spark: env ## PySpark into the environment, and a Java for it; does nothing when
 		if $(PY) -m uv pip install --python $(PY) --require-hashes -r requirements-spark.lock --no-build-isolation \
 			|| $(PY) -m pip install --disable-pip-version-check --require-hashes -r requirements-spark.lock --no-build-isolation; \
 		then $(PY) -c '$(KEY)' requirements-spark.lock > $(ENV)/spark; else exit 1; fi; fi
+
+# Airflow in an environment of its own, since its pins do not fit ours: only the test that loads our DAG file needs it.
+airflow: env ## Airflow beside our environment, to load the DAG file of `crm schedule`; does nothing when it is there
+	@if [ "$$($(PY) -c '$(KEY)' requirements-airflow.lock 2>&1)" != "$$(cat $(ENV)/airflow/installed 2>&1)" ]; then \
+		echo "Airflow: 225 MB on the disk, some seconds"; rm -f $(ENV)/airflow/installed; \
+		if $(PY) -m venv --clear $(ENV)/airflow && { $(PY) -m uv pip install --quiet --python $(ENV)/airflow/bin/python \
+				--require-hashes -r requirements-airflow.lock \
+			|| $(ENV)/airflow/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+				-r requirements-airflow.lock; }; \
+		then $(PY) -c '$(KEY)' requirements-airflow.lock > $(ENV)/airflow/installed; else exit 1; fi; fi
 
 # Chromium for the tests that open pages; without it they are skipped. The stamp means: tried once, do not ask again.
 browser: env ## Chromium for the tests that open pages, from Debian's packages where we may install them
@@ -101,6 +111,8 @@ lock: env ## the locks anew from pyproject.toml: only what it asks for changes
 		--generate-hashes --no-header --no-annotate --quiet -o requirements.lock
 	@echo uv | $(PY) -m uv pip compile - --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-annotate --quiet -o requirements-uv.lock
+	@printf 'apache-airflow\napache-airflow-providers-standard\n' | $(PY) -m uv pip compile - --universal \
+		--python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -o requirements-airflow.lock
 	@$(PY) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["spark"])' \
 		| tr ' ' '\n' | $(PY) -m uv pip compile - --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-annotate --quiet -o requirements-spark.lock

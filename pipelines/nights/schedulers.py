@@ -9,7 +9,7 @@ import shlex
 import sys
 
 from contracts.places import root
-from pipelines.nights.definition import Night, Step
+from pipelines.nights.definition import WEEKDAYS, Night, Step
 
 KINDS = ("cron", "systemd", "airflow")
 MARK = "# crm night "
@@ -75,9 +75,10 @@ def _bash(step: Step) -> str:
     """The command, on the days that it is due; exit code 3, the champion stays, is no failure of a task."""
     day = "{{ data_interval_end | ds }}"
     words = " ".join(shlex.quote(word) for word in step.words).replace("'{as_of}'", day).replace("{as_of}", day)
-    due = "|".join(step.weekdays)
-    skip = f'case "$(date -u -d {day} +%a | tr A-Z a-z)" in {due}) ;; *) exit 0;; esac; ' if due else ""
-    return f"{skip}{_crm()} {words} || test $? -eq 3"
+    due = "|".join(str(WEEKDAYS.index(name) + 1) for name in step.weekdays)
+    # by its number: what `date` calls a day follows the language of the machine
+    skip = f"case {{{{ data_interval_end.isoweekday() }}}} in {due}) ;; *) exit 0;; esac; " if due else ""
+    return f"{_exported()}{skip}{_crm()} {words} || test $? -eq 3"
 
 
 def _variable(step: Step) -> str:
@@ -93,5 +94,10 @@ def _crm() -> str:
 
 
 def _home() -> str:
+    return f"{shlex.quote(str(root()))} && {_exported()}".removesuffix(" && ")
+
+
+def _exported() -> str:
+    """The project, where it is another than the checkout's."""
     named = os.environ.get("CRM_HOME")
-    return f"{shlex.quote(str(root()))}" + (f" && export CRM_HOME={shlex.quote(named)}" if named else "")
+    return f"export CRM_HOME={shlex.quote(named)} && " if named else ""
