@@ -32,6 +32,8 @@ steps:
   score: {run: "score {model} --source {source} --as-of {as_of}", needs: [check, retrain]}
 """
 
+NOTEBOOK = '{"cells": [{"cell_type": "code", "source": "seed = 1", "metadata": {"tags": ["parameters"]}}]}'
+
 
 @pytest.fixture
 def defined(tmp_path, monkeypatch):
@@ -81,6 +83,19 @@ def test_a_step_of_each_model_needs_that_of_its_own(defined, monkeypatch):
         ('"check {source}"', '"rm -rf {source}"', "run must begin with one of check"),
         ('"check {source}"', '""', "run must begin with one of check"),
         ('run: "check', 'rnu: "check', "rnu is not known here; did you mean run?"),
+        ("source: shop", "source: [shop", "must be YAML, but cannot be read"),
+        ("source: shop", "source: shop\nsource: shop", "source stands twice"),
+        ("source: shop", "source: &a shop\nat: *a", "an anchor is used"),
+        ("source: shop", "? [a, b]\n: c", "must be YAML, but cannot be read"),
+        ("source: shop", "source: !!python/object/apply:os.getcwd []", "could not determine a constructor"),
+        ("source: shop", "source: " + "x" * 70_000, "it has more than 64 KiB"),
+        ("times: 2", "times: true", "times must be of the type int"),
+        ("times: 2", "times: -1", "times must lie between 0 and 36,500, but is -1"),
+        ("keep_days: 30", "keep_days: 99999999999", "keep_days must lie between"),
+        ("again: {times: 2, after_seconds: 0}", "again: 2", "again must be of the type dict"),
+        ("[churn]", "[[churn]]", "models must list words"),
+        ("  check: {", "  ../../check: {", "a step's name must be of small letters, but is '../../check'"),
+        ('check: {run: "check {source}"}', "check: [run]", "keys with values must stand here"),
     ],
 )
 def test_a_definition_is_read_strictly(defined, was, becomes, says):
@@ -114,7 +129,7 @@ class Played:
 @pytest.fixture
 def play(defined, tmp_path, monkeypatch):
     """A function that runs the shop's night with played commands; what all steps follow from is a word."""
-    (tmp_path / "home" / "notebooks" / "20_churn.ipynb").write_text("{}")
+    (tmp_path / "home" / "notebooks" / "20_churn.ipynb").write_text(NOTEBOOK)
 
     def run(played, as_of=DAY, given="the same", force=False, text=SHOP):
         monkeypatch.setattr(runner, "_command", played)

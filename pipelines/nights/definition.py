@@ -16,6 +16,7 @@ from pipelines.parameters import settings
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 KEYS = {"source": str, "models": list, "at": str, "again": dict, "keep_days": int, "steps": dict}
 STEP_KEYS = {"run": str, "needs": list, "weekdays": list, "parameters": dict}
+MOST, LARGEST = 36_500, 64 * 1024  # of a number; bytes of a definition
 COMMANDS = ("check", "retrain", "score", "watch", "features", "compare", "fingerprint")
 
 
@@ -59,7 +60,7 @@ class Night:
 
 def names() -> list[str]:
     """The definitions that there are."""
-    return sorted(file.stem for file in (root() / "pipelines").glob("*.yml") if "steps" in (_parsed(file) or {}))
+    return sorted(file.stem for file in (root() / "pipelines").glob("*.yml") if _is_night(file))
 
 
 def night(name: str) -> Night:
@@ -73,6 +74,9 @@ def night(name: str) -> Night:
     _check(file.name, told, KEYS)
     again = told["again"]
     _check(f"{file.name}, again", again, {"times": int, "after_seconds": int})
+    for key, value in (*again.items(), ("keep_days", told["keep_days"])):
+        if not 0 <= value <= MOST:
+            raise Refused(f"{file.name}: {key} must lie between 0 and {MOST:,}, but is {value}. Correct it.")
     if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", told["at"]):
         raise Refused(f"{file.name}: at must be a time such as '03:00', but is {told['at']!r}. Correct it.")
     wrong = sorted({*told["models"]} - settings()["models"].keys())
@@ -91,11 +95,45 @@ def night(name: str) -> Night:
     )
 
 
-def _parsed(file: Path):
-    return yaml.safe_load(file.read_text(encoding="utf-8"))
+class _Strict(yaml.SafeLoader):
+    """No key twice, of which the last would count, and no anchors, which can grow a small file without end."""
+
+    def compose_node(self, parent, index):
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("an anchor is used (*), which a definition must not do")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node, deep=False):
+        keys = [key.value for key, _ in node.value]
+        if twice := next((key for key in keys if keys.count(key) > 1), None):
+            raise yaml.YAMLError(f"{twice} stands twice")
+        return super().construct_mapping(node, deep)
 
 
-def _check(where: str, told: Mapping, promised: Mapping[str, type]) -> None:
+def _is_night(file: Path) -> bool:
+    """Whether it has steps; one that cannot be read may be, and says so when it is asked for."""
+    try:
+        return "steps" in _parsed(file)
+    except Refused:
+        return True
+
+
+def _parsed(file: Path) -> dict:
+    try:
+        if file.stat().st_size > LARGEST:
+            raise yaml.YAMLError(f"it has more than {LARGEST // 1024} KiB")
+        told = yaml.load(file.read_text(encoding="utf-8"), _Strict)
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:  # a date that is none, a list as a key
+        said = (str(error).splitlines() or [""])[0][:200]
+        raise Refused(f"{file.name} must be YAML, but cannot be read: {said}. Correct its spelling.") from error
+    if not isinstance(told, dict):
+        raise Refused(f"{file.name} must hold keys with values, but holds none. Correct it.")
+    return told
+
+
+def _check(where: str, told: object, promised: Mapping[str, type]) -> None:
+    if not isinstance(told, dict):
+        raise Refused(f"{where}: keys with values must stand here, but {str(told)[:60]!r} does. Correct it.")
     for key in told:
         if key not in promised:
             near = difflib.get_close_matches(str(key), promised, 1)
@@ -103,17 +141,23 @@ def _check(where: str, told: Mapping, promised: Mapping[str, type]) -> None:
     for key, kind in promised.items():
         if key not in told and promised is not STEP_KEYS:
             raise Refused(f"{where}: {key} must be there, but is not. Add it.")
-        if key in told and not isinstance(told[key], kind):
-            raise Refused(f"{where}: {key} must be of the type {kind.__name__}, but is {told[key]!r}. Correct it.")
+        if key in told and (not isinstance(told[key], kind) or isinstance(told[key], bool)):
+            shown = repr(told[key])[:60]
+            raise Refused(f"{where}: {key} must be of the type {kind.__name__}, but is {shown}. Correct it.")
+        if kind is list and (strange := [each for each in told.get(key, []) if not isinstance(each, str)]):
+            raise Refused(f"{where}: {key} must list words, but {repr(strange[0])[:60]} is none. Correct it.")
 
 
 def _steps(where: str, told: Mapping) -> Iterator[Step]:
     """Every step, once a model where it names {model}; what it needs of another such step is that of its own model."""
+    for name in told["steps"]:
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", str(name)):  # it names a file
+            raise Refused(f"{where}: a step's name must be of small letters, but is {str(name)[:60]!r}. Rename it.")
+        _check(f"{where}, {name}", told["steps"][name], STEP_KEYS)
     by_model = {name: "{model}" in str(step.get("run")) for name, step in told["steps"].items()}
     before: list[str] = []
     for name, step in told["steps"].items():
         at = f"{where}, {name}"
-        _check(at, step, STEP_KEYS)
         if unknown := [need for need in step.get("needs", []) if need not in before]:
             raise Refused(f"{at}: needs must name steps above it, but {', '.join(unknown)} is none.")
         if unknown := [day for day in step.get("weekdays", []) if day not in WEEKDAYS]:

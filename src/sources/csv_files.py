@@ -57,7 +57,13 @@ def _header(file: Path, separator: str) -> list[str]:
                 f"{file.name} must be UTF-8, but is not (byte {failure.start + 1:,}). "
                 f"Name its `encoding` in the source's yml, such as cp1252, latin-1 or gb18030."
             ) from None
-    names = next(csv.reader(io.StringIO(start), delimiter=separator), [])
+    try:
+        names = next(csv.reader(io.StringIO(start, newline=""), delimiter=separator), [])
+    except csv.Error as failure:
+        raise Refused(
+            f"{file.name} must begin with a header, but its first line cannot be read: {failure}. Export it again, "
+            f"with lines that end in LF or CRLF."
+        ) from None
     if not any(names):
         raise Refused(f"{file.name} must begin with a header, but is empty. Export it again.")
     if not all(name.strip() for name in names):

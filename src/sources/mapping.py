@@ -150,7 +150,7 @@ def read_mapping(file: Path) -> SourceMapping:
     name = file.stem
     raw = _parse(file)
     kind = raw.pop("kind", None)
-    if kind not in SHAPES:
+    if not isinstance(kind, str) or kind not in SHAPES:
         raise Refused(f"{file.name}: kind must be one of {', '.join(SHAPES)}, but is {kind!r}. Correct it.")
     needed, allowed = SHAPES[kind]
     _check_keys(file.name, raw, needed, {**allowed, **_FORMAT_TYPES})
@@ -180,17 +180,14 @@ class _Strict(yaml.BaseLoader):
 def _parse(file: Path) -> dict:
     if file.stat().st_size > LARGEST:
         raise Refused(f"{file.name}: a source's yml must be below 64 KiB, but is larger. Remove what is no mapping.")
-    with file.open(encoding="utf-8") as stream:
-        loader = _Strict(stream)
+    try:
+        loader = _Strict(file.read_text(encoding="utf-8"))
         loader.name = file.name
-        try:
-            raw = loader.get_single_data()
-        except (yaml.YAMLError, UnicodeDecodeError) as failure:
-            where = getattr(failure, "problem_mark", None)
-            line = f" at line {where.line + 1}" if where else ""
-            raise Refused(f"{file.name} must be YAML, but is not{line}. Correct its spelling.") from failure
-        finally:
-            loader.dispose()
+        raw = loader.get_single_data()
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as failure:
+        where = getattr(failure, "problem_mark", None)
+        line = f" at line {where.line + 1}" if where else ""
+        raise Refused(f"{file.name} must be YAML, but is not{line}. Correct its spelling.") from failure
     if not isinstance(raw, dict):
         raise Refused(f"{file.name} must hold names with values, but does not. Begin with a kind.")
     return raw

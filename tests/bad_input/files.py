@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bad_input.shop import CUSTOMERS, ORDERS, Case, both, columns, customer, line, put, text, yml
+from bad_input.shop import CUSTOMERS, ORDERS, YML, Case, both, columns, customer, line, put, text, yml
 
 SOUND = text(ORDERS)
 NAMED = [[*row[:2], "王芳" if k else row[2], row[3]] for k, row in enumerate(CUSTOMERS)]
@@ -163,6 +163,11 @@ FILES = [
     Case("lines that end as Windows ends them", put("orders.csv", SOUND.replace("\n", "\r\n")), (), "read", total),
     Case("lines that end now so, now so", put("orders.csv", SOUND.replace("\n", "\r\n", 30)), (), "read", total),
     Case(
+        "lines that end in CR alone",
+        put("orders.csv", SOUND.replace("\n", "\r")),
+        ("must begin with a header, but its first line cannot be read", "end in LF or CRLF"),
+    ),
+    Case(
         "a cell of five million characters",
         customer("name", "x" * 5_000_000),
         ("Line: 4", "Maximum line size of 2000000 bytes exceeded"),
@@ -259,6 +264,17 @@ FILES = [
     ),
     Case("YAML that is none", yml("kind: folder", "kind: [folder"), ("must be YAML, but is not at line",)),
     Case("YAML of more than 64 KiB", yml("kind: folder", f"kind: folder\n# {'x' * 70_000}"), ("must be below 64 KiB",)),
+    Case(
+        "YAML that is not UTF-8",
+        lambda home: (home / "data" / "sources" / "shop.yml").write_bytes(b"# \xe9\n" + YML.encode()) and None,
+        ("must be YAML, but is not",),
+    ),
+    Case(
+        "YAML of a thousand brackets in each other",
+        yml("currency: EUR", "currency: " + "[" * 5_000),
+        ("must be YAML, but is not",),
+    ),
+    Case("a kind that is no word", yml("kind: folder", "kind: {a: b}"), ("kind must be one of", "but is {'a': 'b'}")),
     Case("a table that there is none of", yml("  orders:", "  ordres:"), ("ordres is no raw table",)),
     Case("a kind of source that there is none of", yml("kind: folder", "kind: flodder"), ("kind must be one of",)),
     Case(
