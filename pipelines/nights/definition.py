@@ -122,7 +122,7 @@ def _parsed(file: Path) -> dict:
     try:
         if file.stat().st_size > LARGEST:
             raise yaml.YAMLError(f"it has more than {LARGEST // 1024} KiB")
-        told = yaml.load(file.read_text(encoding="utf-8"), _Strict)
+        told = _Strict(file.read_text(encoding="utf-8")).get_single_data()
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:  # a date that is none, a list as a key
         said = (str(error).splitlines() or [""])[0][:200]
         raise Refused(f"{file.name} must be YAML, but cannot be read: {said}. Correct its spelling.") from error

@@ -61,8 +61,7 @@ def _header(file: Path, separator: str) -> list[str]:
         names = next(csv.reader(io.StringIO(start, newline=""), delimiter=separator), [])
     except csv.Error as failure:
         raise Refused(
-            f"{file.name} must begin with a header, but its first line cannot be read: {failure}. Export it again, "
-            f"with lines that end in LF or CRLF."
+            f"{file.name} must begin with a header, but its first line cannot be read: {failure}. Export it again."
         ) from None
     if not any(names):
         raise Refused(f"{file.name} must begin with a header, but is empty. Export it again.")

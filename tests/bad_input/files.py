@@ -162,10 +162,11 @@ FILES = [
     ),
     Case("lines that end as Windows ends them", put("orders.csv", SOUND.replace("\n", "\r\n")), (), "read", total),
     Case("lines that end now so, now so", put("orders.csv", SOUND.replace("\n", "\r\n", 30)), (), "read", total),
+    Case("lines that end in CR alone", put("orders.csv", SOUND.replace("\n", "\r")), (), "read", total),
     Case(
-        "lines that end in CR alone",
-        put("orders.csv", SOUND.replace("\n", "\r")),
-        ("must begin with a header, but its first line cannot be read", "end in LF or CRLF"),
+        "a column's name of 200,000 characters",
+        put("orders.csv", "x" * 200_000 + "," + SOUND),
+        ("must begin with a header, but its first line cannot be read", "field larger than field limit"),
     ),
     Case(
         "a cell of five million characters",
