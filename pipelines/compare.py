@@ -146,7 +146,7 @@ def features_of(rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
             f"The features of all {len(rows):,} test rows must be there, but {gone.sum():,} are not, first customer "
             f"{rows.customer_id[gone].iloc[0]}: the source is not the one that the run was trained on."
         )
-    return table.loc[wanted].reset_index()
+    return table.loc[wanted].copy().reset_index()  # whole again: what was joined column by column is slow to add to
 
 
 def _aligned(old: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:

@@ -156,7 +156,9 @@ def _decided(then: pd.DataFrame, now: pd.DataFrame, kind: Kind, champion: Model)
     both = then.index.intersection(now.index)
     old, new = (kind.selected(rows.loc[both, "acting"].to_numpy(), champion.about) for rows in (then, now))
     worth = getattr(kind, "worth", None)
-    cents = worth(now.loc[both, "acting"].to_numpy(), champion.about) if worth else np.zeros(len(both))
+    # of applications nobody is there on both days
+    there = worth is not None and len(both)
+    cents = worth(now.loc[both, "acting"].to_numpy(), champion.about) if there else np.zeros(len(both))
     return decisions(old, new, cents)
 
 

@@ -22,6 +22,7 @@ from evaluation.ranking import auc
 from features.applications import form_dictionary, form_hashes
 from models import credit
 from models.points import Scale
+from pipelines import watch
 from pipelines.figures import strategies
 from pipelines.kinds import credit as kind
 from pipelines.parameters import complete, for_source, notebook_of
@@ -207,6 +208,17 @@ def test_money_is_what_the_second_approves_more_than_the_first():
     assert gain.value == pytest.approx((1_000 - 500) - (-10_000 * 0.45 - 500))
     assert kind.worth(np.array([0.1]), ABOUT) == pytest.approx([900 - 450 - 500])
     assert kind.selected(rows.score.to_numpy(), ABOUT).tolist() == [True, False, True, False]
+
+
+def test_applications_of_two_days_are_others_and_none_changes_action(model):
+    """Where a flat source has the same subjects on both days, the money of those who change is at stake."""
+    day = pd.DataFrame({"acting": [0.1, 0.3]}, index=pd.Index([1, 2], name="application_id"))
+    then, now = day, day.rename(index={1: 3, 2: 4})
+    found = watch._decided(then, now, kind, model)
+    assert (found.subjects, found.changed, found.at_stake_cents) == (0, 0, 0)
+    found = watch._decided(then, then.assign(acting=[0.3, 0.3]), kind, model)
+    assert (found.subjects, found.changed) == (2, 1)
+    assert found.at_stake_cents == pytest.approx(abs(kind.worth(np.array([0.3]), ABOUT)[0]))
 
 
 def test_champion_and_challenger_are_overlaid_on_the_same_loans(tmp_path):

@@ -68,6 +68,15 @@ def test_no_other_cut_off_brings_more():
     assert cut_off([0.9, 0.8], [100, 100], terms) == 0.0
 
 
+def test_a_cut_off_lies_at_the_break_even_where_no_loan_says_where():
+    """A break-even of 1 in 6: of one probability for all, and between two loans on either side of it."""
+    asked = [100_000] * 3
+    for p, at in (([0.05] * 3, 1 / 6), ([0.05, 0.1, 0.4], 1 / 6), ([0.05, 0.1, 0.16], 1 / 6)):
+        assert cut_off(p, asked, TERMS) == pytest.approx(at)
+    small_and_large = cut_off([0.1, 0.15, 0.155], [100_000, 100, 100], TERMS._replace(cost=3_000))
+    assert 0.1 <= small_and_large < 0.15  # the small ones do not pay their cost
+
+
 @pytest.mark.parametrize("price", [0.0, 0.7, 4.0])
 def test_below_the_probability_told_some_limit_pays_and_above_it_none(price):
     draw = np.random.default_rng(3)

@@ -126,6 +126,9 @@ def cut_off(p, asked, terms: Terms) -> float:
     """The probability of default up to which approving what is asked for brings most in sum; 0 where nobody pays.
 
     p, asked  foretold probabilities, and cents (n,)
+
+    All between the last who is approved and the first who is not bring the same here; of these it is the one nearest to
+    the break-even of the median exposure, since other applications, or the model fitted again, may fall between.
     """
     p = np.asarray(p, dtype=float)
     order = np.argsort(p, kind="stable")
@@ -134,4 +137,7 @@ def cut_off(p, asked, terms: Terms) -> float:
     last = np.append(np.diff(p[order]) > 0, True)  # of equal probabilities all or none
     gained = np.where(last, gained, -np.inf)
     best = int(gained.argmax())
-    return float(p[order][best]) if gained[best] > 0 else 0.0
+    if gained[best] <= 0:
+        return 0.0
+    next_ = np.nextafter(p[order][best + 1], 0) if best + 1 < p.size else 1.0
+    return float(np.clip(break_even(np.median(exposure), terms)[0], p[order][best], next_))
