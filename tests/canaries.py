@@ -67,7 +67,7 @@ def write(home: Path) -> None:
     pd.DataFrame({"product_id": products, "category": few, "department": few, "brand": few}).to_csv(
         folder / "products.csv", index=False
     )
-    campaigns = pd.DataFrame({"campaign_id": ["a", "b"], "kind": ["letter", f"{WORD}-kind"]})
+    campaigns = pd.DataFrame({"campaign_id": ["a", "b", "c"], "kind": ["letter", "call", f"{WORD}-kind"]})
     campaigns.assign(starts_at="2023-02-01 00:00", ends_at="2023-03-01 00:00").to_csv(
         folder / "campaigns.csv", index=False
     )
@@ -153,7 +153,7 @@ def _events(draw, clients: np.ndarray, table: str, time: str, columns: dict[str,
     for name, common in columns.items():
         rows[name] = _planted(draw, who, common, f"{table}-{name}")
     if table in ("contacts", "responses"):
-        rows["campaign_id"] = np.where(who % 2, "a", "b")
+        rows["campaign_id"] = np.where(who <= RARE, "c", np.where(who % 2, "a", "b"))
     if table == "contacts":
         rows["arm"] = draw.choice(["control", "letter"], len(who))
     if table == "surveys":
