@@ -10,6 +10,7 @@ import pytest
 from contracts.errors import Refused
 from contracts.study import Study
 from features.applications import form_dictionary, form_hashes, groups_of
+from features.dictionary import declared
 from features.identity import differing
 from features.subjects import frame
 from sources import open_source
@@ -135,3 +136,9 @@ def test_a_forms_column_has_a_hash_that_follows_its_definition(source):
 def test_the_days_hold_only_answered_applications_of_the_study(table):
     assert min(table.origin) >= STUDY.training_days[0] and max(table.origin) <= STUDY.test_days[1]
     assert max(table.origin) <= date.fromisoformat(lender.AS_OF) - STUDY.horizon
+
+
+def test_what_an_applicant_tells_is_said_in_words_and_in_money():
+    found = declared({"income_cents": "number", "cents": "number", "kind_cents": "category"}, "applications")
+    assert [column.say(123_456) for column in found[:2]] == ["income: 1,234.56", "cents: 123,456"]
+    assert found[2].say("few") == "kind cents: few" and found[0].topic == "income"

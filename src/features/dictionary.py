@@ -43,9 +43,15 @@ def windowed(
 
 
 def declared(attributes: Mapping[str, str], table: str) -> tuple[Column, ...]:
-    """One column for each declared attribute of a raw table; a date is told as its days before the origin."""
-    units = {"number": "count", "category": "category", "region": "category", "flag": "flag", "date": "days"}
-    told = {name: (name.replace("_", " "), kind) for name, kind in attributes.items() if kind in units}
+    """One column for each declared attribute of a raw table; a date is told as its days before the origin, and a number
+    whose name ends with `_cents` as money.
+    """
+    units = {
+        "number": "count", "money": "cents", "category": "category", "region": "category", "flag": "flag",
+        "date": "days",
+    }  # fmt: skip
+    known = {n: "money" if k == "number" and n.endswith("_cents") else k for n, k in attributes.items() if k in units}
+    told = {n: (n.removesuffix("_cents" if k == "money" else "").replace("_", " "), k) for n, k in known.items()}
     return tuple(
         Column(
             name,
