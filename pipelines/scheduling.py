@@ -27,6 +27,7 @@ def run(
     from pipelines.nights import report
     from pipelines.nights.definition import night
     from pipelines.nights.runner import backfill
+    from pipelines.nights.telling import tell
 
     if bool(as_of) == bool(first) or bool(first) != bool(last):
         raise Refused("Give --as-of for one day, or --from and --to for a range of days.")
@@ -37,6 +38,7 @@ def run(
         page = report.write(found, state)
         out.print(report.first_line(state), markup=False, soft_wrap=True)
         out.print(f"report {page}", markup=False, soft_wrap=True)
+        tell(found, report.first_line(state), page, say)
         worst = state.exit_code if state.exit_code not in (0, KEPT) else max(worst, state.exit_code)
     if worst:
         raise typer.Exit(worst)

@@ -16,6 +16,7 @@ from pipelines.parameters import settings
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 KEYS = {"source": str, "models": list, "at": str, "again": dict, "keep_days": int, "steps": dict}
 STEP_KEYS = {"run": str, "needs": list, "weekdays": list, "parameters": dict}
+MAIL, VARIABLE = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+"), re.compile(r"[A-Z][A-Z0-9_]*")
 MOST, LARGEST = 36_500, 64 * 1024  # of a number; bytes of a definition
 COMMANDS = ("check", "retrain", "score", "watch", "features", "compare", "fingerprint")
 
@@ -45,6 +46,21 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Tell:
+    """Who hears how a night ended; nobody, unless told.
+
+    mail, sender   addresses, and whom it is from
+    smtp_from      the environment variable that holds the mail server, smtps://name:password@host:465
+    webhook_from   the one that holds an https address, which is sent {"text": ...}
+    """
+
+    mail: tuple[str, ...] = ()
+    sender: str = ""
+    smtp_from: str = ""
+    webhook_from: str = ""
+
+
+@dataclass(frozen=True)
 class Night:
     """A definition: its steps in order, and what holds for all of them; `at` is the hour and minute, UTC."""
 
@@ -56,6 +72,7 @@ class Night:
     after_seconds: int
     keep_days: int
     steps: tuple[Step, ...]
+    tell: Tell = Tell()
 
 
 def names() -> list[str]:
@@ -71,6 +88,7 @@ def night(name: str) -> Night:
             f"{name!r} is no definition of a night; there is {', '.join(names()) or 'none'}. Correct the name."
         )
     told = _parsed(file)
+    tell = _tell(f"{file.name}, tell", told.pop("tell", {}))
     _check(file.name, told, KEYS)
     again = told["again"]
     _check(f"{file.name}, again", again, {"times": int, "after_seconds": int})
@@ -92,7 +110,26 @@ def night(name: str) -> Night:
         again["after_seconds"],
         told["keep_days"],
         steps,
+        tell,
     )
+
+
+def _tell(where: str, told: object) -> Tell:
+    """Whom to tell; raises `Refused` for what is no address or no name of a variable, which a secret is not."""
+    kinds = {"mail": list, "sender": str, "smtp_from": str, "webhook_from": str}
+    _check(where, told, kinds if not isinstance(told, dict) else {k: v for k, v in kinds.items() if k in told})
+    wrong = [word for word in [*told.get("mail", []), told.get("sender", "a@b")] if not MAIL.fullmatch(word)]
+    wrong += [told[key] for key in ("smtp_from", "webhook_from") if not VARIABLE.fullmatch(told.get(key, "X"))]
+    if (
+        wrong
+        or bool(told.get("mail")) != bool(told.get("smtp_from"))
+        or bool(told.get("mail")) != bool(told.get("sender"))
+    ):
+        raise Refused(
+            f"{where}: mail, sender and smtp_from go together, the first two of them addresses; smtp_from and "
+            f"webhook_from name environment variables, in which the secrets stand. Correct them."
+        )
+    return Tell(tuple(told.get("mail", ())), *(told.get(key, "") for key in ("sender", "smtp_from", "webhook_from")))
 
 
 class _Strict(yaml.SafeLoader):
