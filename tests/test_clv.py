@@ -22,6 +22,7 @@ from models.predictive import (
     draws,
     interval,
     intervals_and_totals,
+    shifted,
     total_interval,
 )
 
@@ -34,6 +35,7 @@ PRICES = spend.Spend(
     Fit({"p": 6.0, "q": 4.0, "v": 1_500.0}, {}, 0, np.zeros((3, 3))),
 )
 DAY = date(2024, 1, 1)
+NO_ERROR = TotalError(0.0, 1.0)
 
 
 class Company:
@@ -156,13 +158,23 @@ def test_the_calibrated_level_holds_what_it_should():
 def test_sums_of_segments_are_sums_of_customers_and_widen_with_the_error_of_totals():
     of, h = Lifetime(PARETO, lifetime._model(PARETO, TRUE), SURE), told()
     segments = np.arange(4_000) % 3
-    whole = intervals_and_totals(of, PRICES, h, np.ones(4_000), 90, 0.8, np.zeros(4_000, dtype=int), 100, 5)
-    parts = intervals_and_totals(of, PRICES, h, np.ones(4_000), 90, 0.8, segments, 100, 5)
+    whole = intervals_and_totals(of, PRICES, h, np.ones(4_000), 90, 0.8, NO_ERROR, np.zeros(4_000, dtype=int), 100, 5)
+    parts = intervals_and_totals(of, PRICES, h, np.ones(4_000), 90, 0.8, NO_ERROR, segments, 100, 5)
     assert parts.totals.sum(axis=0) == pytest.approx(whole.totals[0])
-    low, high = total_interval(whole.totals, TotalError(0.0, 1.0), 0.8)
+    low, high = total_interval(whole.totals, NO_ERROR, 0.8)
     wide_low, wide_high = total_interval(whole.totals, TotalError(0.1, 3.0), 0.8)
     assert wide_low < low < high < wide_high
     assert wide_high / whole.totals.mean() == pytest.approx(np.exp(0.1 * 1.638), rel=0.02)  # t with 3 degrees, 90 %
+
+
+def test_the_error_of_totals_widens_the_intervals_of_customers_evenly():
+    """A third of the draws is shifted by more than a tenth; by nothing where totals were never off."""
+    found = np.full((5, 300), 100.0, dtype=np.float32)
+    assert shifted(found, NO_ERROR, 1) is found
+    one = shifted(found, TotalError(0.1, 1e6), 1)
+    assert (one == one[0]).all() and np.median(one) == pytest.approx(100, rel=0.01)
+    assert (np.abs(np.log(one[0] / 100)) > 0.1).mean() == pytest.approx(0.317, abs=0.01)
+    assert abs(np.corrcoef(np.log(one[0, 1:]), np.log(one[0, :-1]))[0, 1]) < 0.2  # in no order
 
 
 def test_dropout_that_is_not_told_falls_back_with_the_reason():
@@ -226,6 +238,7 @@ def test_intervals_hold_four_of_five_customers_and_the_total(models, closed, cho
         scale,
         90,
         model.held,
+        model.error,
         np.zeros(scale.size, dtype=int),
         100,
         1,
@@ -268,8 +281,8 @@ def test_contributions_are_exact(models, now):
 
 
 def test_the_error_of_totals_by_hand():
-    """Two snapshots a horizon apart, off by 0.2 and 0: (3 * 0.01 + 2 * 0.02) / 5, five degrees; twice as far."""
+    """Two snapshots a horizon apart, off by 0.2 and 0: (3 * 0.0225 + 2 * 0.02) / 5, five degrees; twice as far."""
     seen = pd.DataFrame({"origin": [DAY, DAY + timedelta(days=60)], "error": [0.2, 0.0]})
-    assert clv_choice.total_error(seen, 60, 60) == (pytest.approx(np.sqrt(0.014)), 5.0)
-    assert clv_choice.total_error(seen, 60, 120).deviation == pytest.approx(np.sqrt(0.028))
+    assert clv_choice.total_error(seen, 60, 60) == (pytest.approx(np.sqrt(0.0215)), 5.0)
+    assert clv_choice.total_error(seen, 60, 120).deviation == pytest.approx(np.sqrt(0.043))
     assert clv_choice.total_error(seen.assign(origin=DAY), 60, 60).freedom == 4.0

@@ -101,9 +101,22 @@ def test_the_training_table_ends_each_snapshot_before_the_test(table):
 
 def test_the_battery_finds_a_column_that_knows_the_outcome(table):
     honest = training.battery(None, table, PARAMETERS)
-    assert passes(honest) and len(honest) == 3
+    assert passes(honest) and len(honest) == 4
     with pytest.raises(Refused, match="best column alone is 1.000, but must be at most 0.98 .told"):
         training.battery(None, table.assign(told=table.outcome.astype(float)), PARAMETERS)
+
+
+def test_the_battery_finds_outcomes_that_reach_scores_by_a_column(table, monkeypatch):
+    """A column that tells the tenth of each outcome, the test's among them."""
+    spied = training.clv.Buying.said
+
+    def told(self, rows, days):
+        found = spied(self, rows, days)
+        return found.assign(expected_purchases=rows.outcome.rank(pct=True).round(1))
+
+    monkeypatch.setattr(training.clv.Buying, "said", told)
+    with pytest.raises(Refused, match="Gini on shuffled outcomes"):
+        training.battery(None, table, PARAMETERS)
 
 
 def test_the_battery_finds_scores_that_read_the_outcome(table, monkeypatch):
@@ -133,6 +146,7 @@ def rows(seed=1, number=400):
 
 RULE = {"gain_margin": 0, "largest_bias": 0.2, "slice_error": 0.25, "slice_gain": -0.05}
 ABOUT = {"borders": [1_000.0], "seed": 1, "terms": {"margin": 0.5, "serve_cents": 0, "acquire_cents": 0}}
+ABOUT |= {"investment": {"cents": 100, "lift": 0.1}, "later_per_cent": 2.0}
 
 
 def test_the_gate_by_hand():
@@ -162,7 +176,10 @@ def test_the_kind_counts_money_by_hand():
     four = pd.DataFrame(
         {"customer_id": range(4), "outcome": [60, 40, 10, 0], "champion": [1, 9, 8, 2], "score": [9, 8, 1, 2]}
     )
-    found = kind.money(four, {**ABOUT, "borders": [5]}, 1)
+    about = {**ABOUT, "investment": {"cents": 1, "lift": 0.1}}  # worth it above 1 / (0.1 * 2)
+    assert kind.worth(four.score, about).tolist() == pytest.approx([0.8, 0.6, -0.8, -0.6])
+    assert kind.selected(four.score, about).tolist() == [True, True, False, False]
+    found = kind.money(four, about, 1)
     assert found.value == pytest.approx(30 + 20 - 20 - 5)
     assert kind.bands(np.array([2_000, 600, 100]), ABOUT).tolist() == ["high", "middle", "low"]
     gains = kind.gains(rows().assign(champion=lambda t: t.naive), 1)

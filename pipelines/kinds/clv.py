@@ -55,8 +55,17 @@ def judged_on(source: Source, about: Mapping, rows: pd.DataFrame) -> pd.DataFram
 
 
 def selected(score: np.ndarray, about: Mapping) -> np.ndarray:
-    """Those whose value in the horizon is high."""
-    return np.asarray(score) > about["borders"][0]
+    """Those in whom an investment is expected to pay."""
+    return worth(score, about) > 0
+
+
+def worth(score: np.ndarray, about: Mapping) -> np.ndarray:
+    """What an investment is expected to bring, in cents: its lift of the margin after the horizon, less its cost.
+
+    That margin is taken in the proportion that the base's has to what was foretold of it, since a score tells no more.
+    """
+    what = Investment(**about["investment"])
+    return what.lift * about["later_per_cent"] * np.asarray(score, dtype=float) - what.cents
 
 
 def measured(rows: pd.DataFrame) -> Estimate:
@@ -78,7 +87,7 @@ def gains(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 
 def money(rows: pd.DataFrame, about: Mapping, seed: int) -> Difference:
-    """What the second model's customers of high value left as margin more than the first's, as many of each."""
+    """What those in whom the second model would invest left as margin more than as many of the first model's."""
     y = rows.outcome.to_numpy(dtype=float) * about["terms"]["margin"]
     many = int(selected(rows.score.to_numpy(), about).sum())
     first, second = (_top(rows[name].to_numpy(), many) for name in ("champion", "score"))
@@ -106,7 +115,8 @@ def gate(rows: pd.DataFrame, rule: Mapping, about: Mapping, seed: int) -> tuple[
 
 def scored(model: Model, table: pd.DataFrame) -> pd.DataFrame:
     """Cents expected in the horizon, with interval, band and reasons; what the models of purchases and spend say; value
-    in the horizon (present_cents) and after it (potential_cents), discounted and after costs; class and advice.
+    in the days before it (lately_cents), in the horizon (present_cents) and after it (potential_cents), discounted and
+    after costs; class and advice.
     """
     about, days = model.about, model.about["horizon_days"]
     after, terms = After(about["delta"], about["until_days"] or np.inf), Terms(**about["terms"])
@@ -114,25 +124,27 @@ def scored(model: Model, table: pd.DataFrame) -> pd.DataFrame:
     share, scale = terms.share(said.expected_spend), model.scale(table, days)
     score = model.predict(table, days)
     rows = table[["customer_id"]].assign(score=score)
-    rows = rows.join(_drawn(model, table, scale, share, after))
+    lately = clv.last_window(table, days) * share
+    rows = rows.join(_drawn(model, table, scale, share, lately, after))
     rows["band"] = bands(score, about)
     rows = rows.join(why(model, table, about)).join(said)
+    rows["lately_cents"] = whole_cents(lately)
     rows["present_cents"] = whole_cents(score * share * np.exp(-after.delta * days / 2))
     rows["potential_cents"] = whole_cents(model.potential(table, days, after) * share)
     return rows
 
 
-def _drawn(model: clv.Clv, table: pd.DataFrame, scale, share: np.ndarray, after: After) -> pd.DataFrame:
+def _drawn(model: clv.Clv, table: pd.DataFrame, scale, share, lately: np.ndarray, after: After) -> pd.DataFrame:
     """Interval, class and advice of each customer, from draws made some customers at a time."""
     about, days, seed = model.about, model.about["horizon_days"], int(model.about["seed"])
     told, of, what = clv.histories(table), model.buying, Investment(**about["investment"])
     undiscounted, found = np.exp(after.delta * days / 2), []
     parts = predictive.draws(of.lifetime, of.spend, told, scale, days, NUMBER_OF_DRAWS, seed, after)
     for here, present, later in parts:
-        low, high = predictive.interval(present, model.held)
+        low, high = predictive.interval(predictive.shifted(present, model.error, seed), model.held)
         left = share[here][:, None]
         one = pd.DataFrame({"low": low * undiscounted, "high": high * undiscounted}, index=table.index[here])
-        classes = quadrants.quadrants(present * left, later * left, tuple(about["value_borders"]))
+        classes = quadrants.quadrants(lately[here], (present + later) * left, tuple(about["value_borders"]))
         advice = quadrants.invest(later * left, what)
         found.append(pd.concat([one, classes.set_axis(one.index), advice.set_axis(one.index)], axis=1))
     return pd.concat(found)
@@ -142,7 +154,7 @@ def decide(scores: pd.DataFrame, table: pd.DataFrame, about: Mapping) -> tuple[p
     """In whom to invest, with class, probabilities and costs; most gained first."""
     kept = [
         "customer_id", "advice", "p_gain", "expected_gain_cents", "quadrant", "p_improve", "p_vip", "p_maintain",
-        "p_let_go", "cost_of_wrong", "present_cents", "potential_cents",
+        "p_let_go", "cost_of_wrong", "lately_cents", "present_cents", "potential_cents",
     ]  # fmt: skip
     plan = scores[kept].rename(columns={"advice": "action"})
     plan = plan.sort_values(["expected_gain_cents", "customer_id"], ascending=[False, True], ignore_index=True)

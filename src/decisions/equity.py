@@ -13,6 +13,7 @@ Customer Equity. Wiesel, Skiera & Villanueva (2008), Customer Equity: An Integra
 of Marketing 72(2): the statement.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,11 +88,15 @@ def of_new_customer(expected_value: float, terms: Terms) -> int:
     return int(whole_cents(expected_value - terms.acquire_cents))
 
 
-def roll_forward(opening: pd.DataFrame, closing: pd.DataFrame, segment: str | None = None) -> pd.DataFrame:
+def roll_forward(
+    opening: pd.DataFrame, closing: pd.DataFrame, segment: str | None = None, silent: Collection = ()
+) -> pd.DataFrame:
     """The statement between two days: what customers were worth, who came, who left, whose value changed.
 
     opening, closing  customer_id and value (cents) of those who were customers on either day, each once; with a
                       `segment`, a column of that name, of which the opening one counts for who was there on both
+    silent            customers who bought nothing in between: nobody reports leaving, so that what the value of these
+                      fell by is lost, too, and not repriced
 
     One row a segment in order and `total` last: opening + new - lost + repriced = closing, in whole cents, `lost` as a
     positive number. Raises `Refused` for a customer who is there twice on one day.
@@ -99,12 +104,13 @@ def roll_forward(opening: pd.DataFrame, closing: pd.DataFrame, segment: str | No
     both = _once(opening, "opening", segment).merge(_once(closing, "closing", segment), on="customer_id", how="outer")
     was, will = both.opening.notna(), both.closing.notna()
     before, after = both.opening.fillna(0).astype("int64"), both.closing.fillna(0).astype("int64")
+    gone = will & both.customer_id.isin(silent) & (after < before)
     lines = pd.DataFrame(
         {
             "opening": before,
             "new": after.where(~was, 0),
-            "lost": before.where(~will, 0),
-            "repriced": (after - before).where(was & will, 0),
+            "lost": before.where(~will, 0) + (before - after).where(gone, 0),
+            "repriced": (after - before).where(was & will & ~gone, 0),
             "closing": after,
         }
     )

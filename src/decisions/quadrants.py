@@ -1,12 +1,14 @@
-"""Where each customer stands between what she is worth now and what she may be worth, how sure that is, and what to do.
+"""Where each customer stands between what she brings now and what is still to come, how sure that is, and what to do.
 
-             potential low    potential high
-present high    maintain         VIP
-present low     let go           improve
+          to come low     to come high
+now high   maintain         VIP
+now low    let go           improve
 
-A class is a statement about two numbers that nobody knows, so that each has a probability, from draws of both; and to
-be wrong costs the distance to the border that was crossed in truth: who is just beyond it costs little. The class taken
-is the one whose expected cost is smallest. Arrays are of shape (n,), draws of shape (n, draws), money in cents.
+Now is the margin of the period that has just ended, which is known: of what she may bring from today on it would be a
+multiple for all alike wherever nobody's leaving can be told, and half of the classes would be empty. To come is present
+and potential value together, a number that nobody knows: so a class has a probability, from draws of it; and to be
+wrong costs the distance to the border that was crossed in truth: who is just beyond it costs little. The class taken is
+the one whose expected cost is smallest. Arrays are of shape (n,), draws of shape (n, draws), money in cents.
 """
 
 from dataclasses import dataclass
@@ -44,35 +46,24 @@ class Investment:
             )
 
 
-def quadrants(present: np.ndarray, potential: np.ndarray, borders: tuple[float, float]) -> pd.DataFrame:
+def quadrants(now: np.ndarray, to_come: np.ndarray, borders: tuple[float, float]) -> pd.DataFrame:
     """One row a customer: quadrant, the probability of each class (`p_vip`, ...), and cost_of_wrong (expected, cents).
 
-    present, potential  draws (n, draws) of both values
-    borders             above which present, and potential, are high
+    now      margin of the period that has just ended, (n,)
+    to_come  draws (n, draws) of what she is worth from today on
+    borders  above which either is high
 
-    Raises `Refused` where the draws are not of the same customers.
+    Raises `Refused` where the two are not of the same customers.
     """
-    if present.shape != potential.shape or present.ndim != 2:
-        raise Refused(f"Draws of both values must be of one shape, but are {present.shape} and {potential.shape}.")
-    high_now, high_later = present > borders[0], potential > borders[1]
-    chance = np.stack(
-        [
-            (~high_now & high_later).mean(axis=1),
-            (high_now & high_later).mean(axis=1),
-            (high_now & ~high_later).mean(axis=1),
-            (~high_now & ~high_later).mean(axis=1),
-        ],
-        axis=1,
+    if to_come.ndim != 2 or np.shape(now) != to_come.shape[:1]:
+        raise Refused(f"Draws must be a row for each of {np.size(now):,} customers, but are {to_come.shape}.")
+    high_now, high_later = np.asarray(now) > borders[0], (to_come > borders[1]).mean(axis=1)
+    chance = np.where(
+        high_now[:, None] == _HIGH_NOW, np.where(_HIGH_LATER, high_later[:, None], 1 - high_later[:, None]), 0
     )
-    # to call a side high costs how far below its border the truth is on average, and the other way round
-    over = [
-        np.maximum(border - drawn, 0).mean(axis=1) for drawn, border in zip((present, potential), borders, strict=True)
-    ]
-    under = [
-        np.maximum(drawn - border, 0).mean(axis=1) for drawn, border in zip((present, potential), borders, strict=True)
-    ]
-    cost = np.where(_HIGH_NOW, over[0][:, None], under[0][:, None])
-    cost = cost + np.where(_HIGH_LATER, over[1][:, None], under[1][:, None])
+    # to call it high costs how far below its border the truth is on average, and the other way round
+    over, under = np.maximum(borders[1] - to_come, 0).mean(axis=1), np.maximum(to_come - borders[1], 0).mean(axis=1)
+    cost = np.where(high_now[:, None] == _HIGH_NOW, np.where(_HIGH_LATER, over[:, None], under[:, None]), np.inf)
     best = cost.argmin(axis=1)
     found = pd.DataFrame({f"p_{name.lower().replace(' ', '_')}": chance[:, k] for k, name in enumerate(CLASSES)})
     found.insert(0, "quadrant", np.array(CLASSES)[best])

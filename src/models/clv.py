@@ -284,6 +284,11 @@ def _rule(name: str, table: pd.DataFrame, days: float) -> np.ndarray:
     if name == PAST_RATE:
         seen = np.minimum(table.tenure_days.to_numpy(dtype=float), YEAR)
         return table.spend_cents_365.to_numpy(dtype=float) / np.maximum(seen, 1) * days
+    return last_window(table, days)
+
+
+def last_window(table: pd.DataFrame, days: float) -> np.ndarray:
+    """What was spent in the `days` before the origin, (n,): in the window nearest to them, in proportion."""
     window = min(WINDOWS, key=lambda width: abs(width - days))
     return table[f"spend_cents_{window}"].to_numpy(dtype=float) * days / window
 

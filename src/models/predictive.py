@@ -4,9 +4,10 @@ A draw takes one set of parameters for all customers, and for each her own trait
 so that each customer's mean is what the chosen model foretells of her. Customers are worked through some at a time:
 memory follows their number times the draws, four bytes each, where each one's interval is asked for.
 
-Simulation knows nothing of a season to come or of a market that changes. So an interval of a total is widened by the
-error that totals had on past snapshots: log(true / foretold), with a standard deviation and the number of snapshots
-that do not overlap, as a t distribution.
+Simulation knows nothing of a season to come or of a market that changes. So intervals, of a total and of a customer,
+are widened by the error that totals had on past snapshots: log(true / foretold), with a standard deviation and the
+number of snapshots that do not overlap, as a t distribution. A season shifts all customers at once: of one of them it
+is a small part of what is not known, of their sum the most of it.
 """
 
 from typing import NamedTuple
@@ -119,6 +120,7 @@ def intervals_and_totals(
     scale: np.ndarray,
     days: float,
     level: float,
+    error: TotalError,
     segments: np.ndarray,
     number: int,
     seed: int,
@@ -126,12 +128,13 @@ def intervals_and_totals(
     """The interval of each customer and the draws of each segment's sum, in one pass.
 
     level     share of draws that an interval holds, in (0, 1)
+    error     of totals in the past, which widens the intervals of customers; the sums are for `total_interval` to widen
     segments  number of the segment of each customer, 0 .. K-1, (n,)
     """
     low, high = np.empty(scale.size), np.empty(scale.size)
     totals = np.zeros((int(segments.max(initial=0)) + 1, number))
     for here, found in draws(of, spend, histories, scale, days, number, seed):
-        low[here], high[here] = interval(found, level)
+        low[here], high[here] = interval(shifted(found, error, seed), level)
         order = np.argsort(segments[here], kind="stable")
         inside = segments[here][order]
         starts = np.flatnonzero(np.append(True, inside[1:] != inside[:-1]))
@@ -160,6 +163,24 @@ def value_totals(
         np.add.at(totals[0], segments[here], present)
         np.add.at(totals[1], segments[here], later)
     return totals
+
+
+def shifted(found: np.ndarray, error: TotalError, seed: int) -> np.ndarray:
+    """Draws (n, number), each shifted for all customers alike as totals were in the past: one factor a draw.
+
+    The factors are evenly spread quantiles in an order of their own, so that one draw tells nothing of the next.
+    """
+    if error.deviation == 0:
+        return found
+    number = found.shape[1]
+    order = np.random.default_rng([seed, number]).permutation(number)
+    return found * _factors(error, number)[order].astype(np.float32)
+
+
+def _factors(error: TotalError, number: int) -> np.ndarray:
+    """Quantiles (number,) of true by foretold totals."""
+    shares = (np.arange(number) + 0.5) / number
+    return np.exp(error.deviation * stdtrit(error.freedom, shares)) if error.deviation > 0 else np.ones(1)
 
 
 def interval(found: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
@@ -201,10 +222,7 @@ def calibrated_level(found: np.ndarray, outcome: np.ndarray, level: float) -> fl
 
 def total_interval(totals: np.ndarray, error: TotalError, level: float) -> tuple[np.ndarray, np.ndarray]:
     """Low and high end (segments,) of sums whose draws are (segments, draws), the error of past totals included."""
-
-    shares = (np.arange(FACTORS) + 0.5) / FACTORS
-    factors = np.exp(error.deviation * stdtrit(error.freedom, shares)) if error.deviation > 0 else np.ones(1)
-    spread = (totals[:, :, None] * factors).reshape(len(totals), -1)
+    spread = (totals[:, :, None] * _factors(error, FACTORS)).reshape(len(totals), -1)
     tail = (1 - level) / 2
     low, high = np.quantile(spread, [tail, 1 - tail], axis=1)
     return low, high
