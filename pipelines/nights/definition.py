@@ -50,7 +50,7 @@ class Tell:
     """Who hears how a night ended; nobody, unless told.
 
     mail, sender   addresses, and whom it is from
-    smtp_from      the environment variable that holds the mail server, smtps://name:password@host:465
+    smtp_from      the environment variable that holds the mail server, a URL of smtps
     webhook_from   the one that holds an https address, which is sent {"text": ...}
     """
 

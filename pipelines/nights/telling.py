@@ -38,7 +38,9 @@ def tell(night: Night, line: str, page: Path, say: Callable[[str], None]) -> Non
 def _mail(told: Tell, address: str, line: str, page: str) -> None:
     server = urlsplit(address)
     if server.scheme not in ("smtp", "smtps") or not server.hostname:
-        raise ValueError("it must hold an address such as smtps://name:password@mail.example:465")
+        raise ValueError(
+            "it must hold an address such as smtps://mail.example:465, with name and password before the host"
+        )
     message = EmailMessage()
     message["Subject"], message["From"], message["To"] = line[:200], told.sender, ", ".join(told.mail)
     message.set_content(f"{line}\n\n{page}\n")
