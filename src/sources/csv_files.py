@@ -65,6 +65,11 @@ def _header(file: Path, separator: str) -> list[str]:
         ) from None
     if not any(names):
         raise Refused(f"{file.name} must begin with a header, but is empty. Export it again.")
+    if any("\0" in name for name in names):
+        raise Refused(
+            f"{file.name} must be UTF-8, but its header holds bytes of zero, as UTF-16 and UTF-32 have them. Name its "
+            f"`encoding` in the source's yml, such as utf-16 or utf-32."
+        )
     if not all(name.strip() for name in names):
         nth = next(k for k, name in enumerate(names, 1) if not name.strip())
         raise Refused(

@@ -162,6 +162,11 @@ FILES = [
     ),
     Case("lines that end as Windows ends them", put("orders.csv", SOUND.replace("\n", "\r\n")), (), "read", total),
     Case("lines that end now so, now so", put("orders.csv", SOUND.replace("\n", "\r\n", 30)), (), "read", total),
+    Case(
+        "UTF-32, not declared",
+        put("orders.csv", SOUND.encode("utf-32-le")),
+        ("must be UTF-8, but its header holds bytes of zero", "such as utf-16 or utf-32"),
+    ),
     Case("lines that end in CR alone", put("orders.csv", SOUND.replace("\n", "\r")), (), "read", total),
     Case(
         "a column's name of 200,000 characters",
