@@ -64,11 +64,13 @@ def run(command: list[str]) -> Cost:
     no cache had. A file that is mapped into memory is in neither unless it came from the disk. Processor time is the
     system's count, or what was last seen of the process and all below it, such as a Java that nobody waits for.
     """
+    # an interpreter that may not keep what it compiled would compile its libraries in every run
+    ours = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     threads = {name: str(THREADS) for name in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS", "OPENBLAS_NUM_THREADS")}
     before, io_before = time.perf_counter(), _io("self")
     child = subprocess.Popen(
         command,
-        env={**os.environ, **threads},
+        env={**ours, **threads},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (LONGEST_CPU_SECONDS, LONGEST_CPU_SECONDS + 5)),

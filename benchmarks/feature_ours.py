@@ -14,8 +14,6 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import ibis
-import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 from ibis import _
 from ibis.expr.types import Table
 
@@ -24,7 +22,6 @@ from features.as_of import KEYS, spine_of
 from features.customer_table import customer_table
 from features.store import bring_up, opened
 from features.writing import engine, write_features
-from sources.spark import connect_spark
 
 THREADS, MEMORY_MB = 2, 8_000
 
@@ -53,6 +50,9 @@ def kept(tables: Mapping[str, Table], origins: list[date], out: Path, columns: C
 
 def spark(tables: Mapping[str, Table], origins: list[date], out: Path, columns: Collection[str]) -> None:
     """`features` on Spark, whose files are put together to one."""
+    import pyarrow.dataset as ds
+    import pyarrow.parquet as pq
+
     parts = out.with_suffix(".parts")
     table = customer_table(_spine(tables, origins), tables, {}, columns)
     table.order_by(*KEYS).to_parquet(parts, mode="overwrite")
@@ -76,7 +76,9 @@ def _folder(out: Path) -> Path:
 def main(work: str, orders: str, products: str, origins: str, out: str, columns: str) -> None:
     """Do one of the works."""
     told = [date.fromisoformat(day) for day in origins.split(",")], Path(out), columns.split(",")
-    if work == "spark":
+    if work == "spark":  # the others don't pay for what it needs
+        from sources.spark import connect_spark
+
         con = connect_spark()
         spark({"orders": con.read_parquet(orders), "products": con.read_parquet(products)}, *told)
         return

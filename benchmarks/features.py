@@ -10,8 +10,8 @@ the columns of `COLUMNS` to a Parquet file, sorted by customer and origin. Each 
 two threads, from the files on disk to the file on disk: preparation counts. Printed for each case: seconds on the
 clock and of the processors, peak memory, bytes read, rows and columns out, and the ratio of processor seconds to ours.
 featuretools makes fewer columns, and says so by their number. pandas and Polars are there as one writes them, with a
-pass over the lines for each origin, and prepared, with the idea that ours rests on (sums by day, sorted once) put to
-work by hand for just these columns.
+pass over the lines for each origin, and prepared, with sums by day that are sorted once put to work by hand for just
+these columns.
 
 `--check` says instead whether all have made equal tables: whole numbers, names and nulls exactly, others to 1e-9.
 `--scaling` prints what ours costs a line from 1 M to 100 M lines, and what twelve origins cost against one.

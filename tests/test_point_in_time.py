@@ -41,6 +41,7 @@ from features import (
     relations,
     responses,
     shares,
+    slots,
     timelines,
 )
 from outcomes import lapsed
@@ -210,6 +211,8 @@ def plainly(frames: Frames) -> pd.DataFrame:
         found |= {f"lines_{w}": recent.size(), f"spend_cents_{w}": recent.amount_cents.sum()}
         found |= {f"purchase_days_{w}": recent.age.nunique(), f"products_{w}": recent.product_id.nunique()}
         found[f"categories_{w}"] = named[named.age <= w].groupby("customer_id").category.nunique()
+    told = frames["cases"].sort_values("known_at").drop_duplicates("case_id", keep="last")
+    found["cases_open"] = told.closed_at.isna().groupby(told.customer_id).sum()
     table = pd.DataFrame(found).reindex(range(CUSTOMERS))
     # none in the window is 0 for those with any at all
     counts = [name for name in table if name[-1].isdigit()]
@@ -300,16 +303,25 @@ MUTANTS = {
         ("seen.at - seen.day", "seen.day.max().over(ibis.window()) + 1 - seen.day"),
     ),
     "what is replaced later counts as replaced": (
-        future, "products_365", as_of.still, (" | ~is_known(seen[until], seen.at)", ""),
+        future, "town", as_of.still, (" | ~is_known(seen[until], seen.at)", ""),
     ),
     "what is replaced counts on": (
-        recount, "products_365", as_of.still, ("seen[until].isnull() | ~is_known(seen[until], seen.at)", "True"),
+        recount, "cases_open", as_of.still, ("seen[until].isnull() | ~is_known(seen[until], seen.at)", "True"),
     ),
     "a product's category counts before it was known": (
-        future, "categories_365", timelines.category_days, ("ibis.greatest(sold.known, sold.named)", "sold.known"),
+        future, "categories_365", timelines.in_categories, ("ibis.greatest(sold.known, sold.named)", "sold.known"),
     ),
     "gaps are those of all days, later ones too": (
-        future, "gap_longest", timelines._with_gaps, ("tangled=tangled", "tangled=tangled & ~tangled"),
+        future, "gap_longest", timelines._with_gaps, ("settled=days.known.max()", "settled=days.known.min()"),
+    ),
+    "different things count before they were known": (
+        recompute, "products_90", slots.met, ("known[BITS] & fell[BITS]", "fell[BITS]"),
+    ),
+    "different things leave a window a day early": (
+        recount, "products_90", slots._calendars, ("each.at - each.date <= w", "each.at - each.date < w"),
+    ),
+    "a slot is that of the origin before": (
+        recompute, "products_90", slots.at_origins, ("[found.slot]", "[found.slot - 1]"),
     ),
     "a new category counts before it was known": (
         future, "days_since_new_category", timelines.new_categories,

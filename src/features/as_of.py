@@ -8,11 +8,12 @@ numbers, so that an age is a difference on every engine.
 from datetime import date
 
 import ibis
-from ibis.expr.types import IntegerValue, NumericValue, Table
+from ibis.expr.types import BooleanValue, IntegerValue, NumericValue, Table
 
 from contracts.boundary import is_known
 
 KEYS = ("customer_id", "origin")
+ROOM = 2**20  # more than there are days or categories: two of them fit into one whole number, which compares fast
 
 
 def spine_of(customers: Table, origins: tuple[date, ...]) -> Table:
@@ -66,9 +67,17 @@ def total(x: NumericValue, where=None) -> IntegerValue:
     return x.cast("float64").sum(where=where).cast("int64")
 
 
-def none_is_zero(x: NumericValue, where) -> IntegerValue:
-    """The same, 0 on no rows: for a window that a customer with a history has nothing in."""
-    return total(ibis.ifelse(where, x, 0)).fill_null(0)
+def none_is_zero(x: NumericValue, where: BooleanValue) -> IntegerValue:
+    """The same over the rows where a condition holds, 0 on no rows: for a window without any.
+
+    Written as a product, since DuckDB multiplies faster than it chooses, and chooses faster than it filters a sum.
+    """
+    return (x.cast("float64") * where.cast("float64")).sum().cast("int64").fill_null(0)
+
+
+def number(where: BooleanValue) -> IntegerValue:
+    """The number of rows where a condition holds."""
+    return where.cast("float64").sum().cast("int64").fill_null(0)
 
 
 @ibis.udf.agg.builtin

@@ -7,19 +7,19 @@ Units   shares; the price level is spend over what the same units cost at the me
 Errors  none of its own
 """
 
-from ibis import _
-from ibis.expr.types import Table
+from ibis.expr.types import IntegerValue, Table
 
-from features.as_of import KEYS, before, ratio, total
+from features.as_of import KEYS, ROOM, before, bit_or, none_is_zero, ratio, total
 from features.dictionary import column, windowed
-from features.timelines import ROOM
+from features.slots import BITS, SHEET, SLOTS, at_origins, counted, has, met, side_by_side
 
 WINDOW = 365
 WINDOWS = (30, 90, WINDOW)
 _OF = {"reads": ("orders", "products")}
+_PAID = ("spend_cents", "thousandths")
 _NEVER = "never bought of a known category"
 _NOT_THEN = "has bought nothing of a known category in the window"
-COLUMNS = (
+FIRSTS = (
     column(
         "days_since_new_category",
         "days since a category was bought for the first time",
@@ -29,6 +29,8 @@ COLUMNS = (
         **_OF,
     ),
     column("first_category", "category bought first", "category", _NEVER, "first category", **_OF),
+)
+FAVOURITES = (
     *windowed("categories", "different categories", WINDOWS, "count", _NEVER, "variety", **_OF),
     *windowed("favourite_category", "category with most spend", (WINDOW,), "category", _NOT_THEN, "favourite", **_OF),
     *windowed(
@@ -58,64 +60,71 @@ OWN_BRAND = windowed(
 )
 
 
-def favourites(spine: Table, category_days: Table, new_categories: Table, names: Table) -> Table:
-    """The columns of `COLUMNS` beside the keys. Of equal categories, the first by name."""
-    ever = _firsts(spine, new_categories)
-    year = _year(spine, category_days)
-    made = ever.left_join(year, list(KEYS)).select(
-        *KEYS,
-        "days_since_new_category",
-        "first",
-        "best",
-        *(year[f"categories_{w}"].fill_null(0).name(f"categories_{w}") for w in WINDOWS),
-        favourite_category_share_365=ratio(year.best // ROOM, year.spend),
-        category_concentration_365=ratio(year.squares, year.wholes * year.wholes),
-    )
-    first, best = names.view(), names.view()
-    made = made.join(first, made.first % ROOM == first.category).drop("category").rename(first_category="name")
-    made = made.left_join(best, ROOM - 1 - made.best % ROOM == best.category)
-    return made.rename(favourite_category_365="name").select(*KEYS, *(column.name for column in COLUMNS))
-
-
-def _firsts(spine: Table, new_categories: Table) -> Table:
+def firsts(spine: Table, new_categories: Table, names: Table) -> Table:
+    """The columns of `FIRSTS` beside the keys."""
     seen = before(spine, new_categories)
     order = (seen.known * ROOM + seen.day) * ROOM + seen.category
-    return seen.group_by(*KEYS).agg(days_since_new_category=seen.age.min(), first=order.min())
+    made = seen.group_by(*KEYS).agg(days_since_new_category=seen.age.min(), first=order.min())
+    return made.join(names, made.first % ROOM == names.category).rename(first_category="name").drop("category", "first")
 
 
-def _year(spine: Table, category_days: Table) -> Table:
-    seen = before(spine, category_days).filter(_.age <= WINDOW)
-    each = seen.group_by(*KEYS, "category").agg(spend=total(_.spend_cents), youngest=_.age.min())
-    whole = each.spend // 100
-    return each.group_by(*KEYS).agg(
-        **{f"categories_{w}": each.count(where=each.youngest <= w) for w in WINDOWS},
-        best=(each.spend * ROOM + (ROOM - 1 - each.category)).max(),
-        spend=total(each.spend),
-        squares=total(whole * whole),
-        wholes=total(whole),
+def favourites(spine: Table, sold: Table, names: Table) -> Table:
+    """The columns of `FAVOURITES` beside the keys, of sales in categories. Of equal categories, the first by name."""
+    each = _by_category(spine, sold, WINDOWS, ("spend_cents",))
+    whole = {slot: each[f"spend_cents_{slot}"] // 100 for slot in range(SLOTS)}
+    mine = each.group_by(*SHEET).agg(
+        bit_or(each[BITS]).name(BITS),
+        best=side_by_side(lambda slot: _spend_and_name(each, slot).max()),
+        spend=side_by_side(lambda slot: total(each[f"spend_cents_{slot}"])),
+        squares=side_by_side(lambda slot: total(whole[slot] * whole[slot])),
+        wholes=side_by_side(lambda slot: total(whole[slot])),
+        **{f"categories_{w}": counted(each[BITS], lane) for lane, w in enumerate(WINDOWS, 1)},
+    )
+    made = at_origins(spine, mine, [name for name in mine.columns if name not in (*SHEET, BITS)])
+    made = made.mutate(
+        favourite_category_share_365=ratio(made.best // ROOM, made.spend),
+        category_concentration_365=ratio(made.squares, made.wholes * made.wholes),
+    )
+    made = made.left_join(names, ROOM - 1 - made.best % ROOM == names.category)
+    return made.rename(favourite_category_365="name").select(*KEYS, *(column.name for column in FAVOURITES))
+
+
+def _by_category(spine: Table, sold: Table, windows: tuple[int, ...], sums: tuple[str, ...]) -> Table:
+    """One row for each sheet, category and, if told, customer: where it counts, and sums of the last window by slot."""
+    keys = [name for name in SHEET if name in (*sold.columns, "sheet")]
+    seen = met(spine, sold.select(*keys[:-1], "category", "day", "known", *sums), windows)
+    inside = {slot: has(seen[BITS], slot, len(windows)) for slot in range(SLOTS)}
+    return seen.group_by(*keys, "category").agg(
+        bit_or(seen[BITS]).name(BITS),
+        **{f"{name}_{slot}": none_is_zero(seen[name], inside[slot]) for name in sums for slot in range(SLOTS)},
     )
 
 
-def prices(spine: Table, category_days: Table) -> Table:
-    """The columns of `PRICE` and `OWN_BRAND` beside the keys."""
-    mean = mean_prices(spine, category_days)
-    seen = before(spine, category_days).filter(_.age <= WINDOW)
-    seen = seen.join(mean, ["origin", "category"])
-    usual = (seen.thousandths.cast("float64") * seen.all_cents / seen.all_thousandths.nullif(0)).round().cast("int64")
-    made = seen.group_by(*KEYS).agg(spend=total(seen.spend_cents), own=total(seen.own_cents), usual=total(usual))
+def _spend_and_name(each: Table, slot: int) -> IntegerValue:
+    """Larger for more spend, then for an earlier name; null for a category without a purchase in the year."""
+    spend = each[f"spend_cents_{slot}"] * ROOM + (ROOM - 1 - each.category)
+    return has(each[BITS], slot, len(WINDOWS)).ifelse(spend, None)
+
+
+def prices(spine: Table, sold: Table) -> Table:
+    """The columns of `PRICE` and `OWN_BRAND` beside the keys, of sales in categories."""
+    sold = sold.mutate(own_cents=sold.spend_cents * sold.own)
+    each = _by_category(spine, sold, (WINDOW,), ("spend_cents", "own_cents", "thousandths"))
+    days = sold.group_by("category", "day", "known").agg(**{name: total(sold[name]) for name in _PAID})
+    everybody = _by_category(spine, days, (WINDOW,), _PAID).drop(BITS)
+    each = each.join(everybody, ["sheet", "category"], rname="all_{name}")
+
+    def usual(slot: int) -> IntegerValue:
+        cents, thousandths = (each[f"all_{name}_{slot}"] for name in _PAID)
+        return (each[f"thousandths_{slot}"].cast("float64") * cents / thousandths.nullif(0)).round().cast("int64")
+
+    mine = each.group_by(*SHEET).agg(
+        bit_or(each[BITS]).name(BITS),
+        spend=side_by_side(lambda slot: total(each[f"spend_cents_{slot}"])),
+        own=side_by_side(lambda slot: total(each[f"own_cents_{slot}"])),
+        usual=side_by_side(lambda slot: total(usual(slot))),
+    )
+    made = at_origins(spine, mine, ("spend", "own", "usual"))
     return made.select(
         *KEYS, price_level_365=ratio(made.spend, made.usual), own_brand_share_365=ratio(made.own, made.spend)
-    )
-
-
-def mean_prices(spine: Table, category_days: Table) -> Table:
-    """What all customers paid and took of each category in the year before each origin, as known at it."""
-    days = category_days.group_by("category", "day", "known").agg(
-        spend=total(_.spend_cents), thousandths=total(_.thousandths)
-    )
-    origins = spine.select("origin").distinct()
-    pairs = origins.cross_join(days.select("category").distinct()).rename(customer_id="category")
-    seen = before(pairs, days.rename(customer_id="category")).filter(_.age <= WINDOW)
-    return seen.group_by("origin", category=seen.customer_id).agg(
-        all_cents=total(seen.spend), all_thousandths=total(seen.thousandths)
     )

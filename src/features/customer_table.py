@@ -22,9 +22,9 @@ from features import (
     variety,
 )
 from features.as_of import KEYS, beside
-from features.day_tables import day_tables
+from features.day_tables import unsummed
 from features.dictionary import Column, declared
-from features.timelines import timelines
+from features.timelines import in_categories, timelines
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def customer_table(
 
     A count is null, not 0, for a customer without any such history. Raises `Refused` as `column_dictionary` does.
     """
-    return joined(spine, {**tables, **timelines(day_tables(tables), tables)}, attributes, columns)
+    return joined(spine, {**tables, **timelines(unsummed(tables), tables)}, attributes, columns)
 
 
 def joined(
@@ -62,7 +62,7 @@ def column_dictionary(tables: Mapping[str, Table], attributes: Mapping[str, str]
 
     Raises `Refused` for an attribute that has the name of another column.
     """
-    return _dictionary({**tables, **timelines(day_tables(tables), tables)}, attributes)
+    return _dictionary({**tables, **timelines(unsummed(tables), tables)}, attributes)
 
 
 def _dictionary(made, attributes) -> dict[str, Column]:
@@ -89,16 +89,15 @@ def _blocks(
         )
         yield Block(returns.COLUMNS, lambda spine: returns.returns(spine, made["order_days"]))
         yield Block(relations.CHANNEL, lambda spine: relations.channel(spine, made["channel_days"]))
-        yield _different(variety.PRODUCTS, made["last_products"], "products")
-        yield _different(variety.STORES, made["last_stores"], "stores")
-    if "category_days" in made:
+        yield _different(variety.PRODUCTS, made["product_days"], "product_id")
+        yield _different(variety.STORES, made["order_days"].filter(made["order_days"].lines > 0), "store_id")
+    if "product_categories" in made:
         names = made["category_names"]
-        yield Block(
-            categories.COLUMNS,
-            lambda spine: categories.favourites(spine, made["category_days"], made["new_categories"], names),
-        )
+        yield Block(categories.FIRSTS, lambda spine: categories.firsts(spine, made["new_categories"], names))
+        sold = in_categories(made["product_days"], made["product_categories"])
+        yield Block(categories.FAVOURITES, lambda spine: categories.favourites(spine, sold, names))
         own_brand = categories.OWN_BRAND if "own_brand" in made["products"].columns else ()
-        yield Block((*categories.PRICE, *own_brand), lambda spine: categories.prices(spine, made["category_days"]))
+        yield Block((*categories.PRICE, *own_brand), lambda spine: categories.prices(spine, sold))
     yield from _heard(made)
     yield from _told(made, attributes)
 
@@ -112,7 +111,7 @@ def _heard(made: Mapping[str, Table]) -> Iterator[Block]:
         if "channel" in has:
             yield Block(contacts.CHANNEL, lambda spine: contacts.channel(spine, sent))
     if "response_days" in made:
-        yield Block(responses.COLUMNS, lambda spine: responses.responses(spine, made["last_answers"]))
+        yield Block(responses.COLUMNS, lambda spine: responses.responses(spine, made["response_days"]))
         if "value_cents" in made["responses"].columns:
             yield Block(responses.VALUE, lambda spine: responses.value(spine, made["response_days"]))
     if "campaign_answers" in made:
@@ -156,8 +155,8 @@ def _told(made: Mapping[str, Table], attributes: Mapping[str, str]) -> Iterator[
         )
 
 
-def _different(columns: tuple[Column, ...], last: Table, things: str) -> Block:
-    return Block(columns, lambda spine: variety.different(spine, last, things))
+def _different(columns: tuple[Column, ...], rows: Table, thing: str) -> Block:
+    return Block(columns, lambda spine: variety.different(spine, rows, thing, columns))
 
 
 def _one_pass(seen: Table, parts, wanted: Collection[str] | None) -> Table:

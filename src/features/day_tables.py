@@ -17,7 +17,7 @@ from collections.abc import Mapping
 import ibis
 from ibis.expr.types import Table
 
-from features.as_of import day_number, none_is_zero, stamped, total
+from features.as_of import day_number, none_is_zero, number, stamped, total
 
 CONTROL = "control"  # the arm of those who were to be contacted, but were not
 
@@ -31,6 +31,12 @@ def day_tables(tables: Mapping[str, Table]) -> dict[str, Table]:
     return days | {name: make(tables[raw]) for name, (raw, make) in _OTHERS.items() if raw in tables}
 
 
+def unsummed(tables: Mapping[str, Table]) -> dict[str, Table]:
+    """The same to be read once: lines sold are not summed by product, which takes longer than to read them all."""
+    lines = {"product_days": product_lines(tables["orders"])} if "orders" in tables else {}
+    return day_tables(tables) | lines
+
+
 def sales(orders: Table) -> Table:
     """The order lines that are no returns: a return has a negative amount and is no purchase."""
     return orders.filter(orders.amount_cents >= 0)
@@ -41,23 +47,36 @@ def order_days(orders: Table) -> Table:
     lines = stamped(orders, "ordered_at")
     sold, hour = lines.amount_cents >= 0, lines.ordered_at.hour()
     return lines.group_by("customer_id", "order_id", "day", "known", "store_id", "channel").agg(
-        lines=lines.count(where=sold),
+        lines=number(sold),
         spend_cents=none_is_zero(lines.amount_cents, sold),
         discount_cents=none_is_zero(lines.discount_cents, sold),
-        morning=lines.count(where=sold & (hour < 12)),
-        evening=lines.count(where=sold & (hour >= 18)),
-        returned_lines=lines.count(where=~sold),
+        morning=number(sold & (hour < 12)),
+        evening=number(sold & (hour >= 18)),
+        returned_lines=number(~sold),
         returned_cents=-none_is_zero(lines.amount_cents, ~sold),
     )
 
 
 def product_days(orders: Table) -> Table:
-    """What a customer bought of each product on a day; a line without a quantity counts one unit."""
+    """What a customer bought of each product on a day."""
+    lines = product_lines(orders)
+    return lines.group_by("customer_id", "product_id", "day", "known").agg(
+        thousandths=total(lines.thousandths), spend_cents=total(lines.spend_cents)
+    )
+
+
+def product_lines(orders: Table) -> Table:
+    """The same columns of each line sold; one without a quantity counts one unit."""
     lines = stamped(sales(orders), "ordered_at")
     whole = lines.quantity.type().is_integer()
-    thousandths = lines.quantity * 1000 if whole else (lines.quantity * 1000).round()
-    return lines.group_by("customer_id", "product_id", "day", "known").agg(
-        thousandths=total(thousandths.fill_null(1000)), spend_cents=total(lines.amount_cents)
+    thousandths = lines.quantity * 1000 if whole else (lines.quantity * 1000).round().cast("int64")
+    return lines.select(
+        "customer_id",
+        "product_id",
+        "day",
+        "known",
+        thousandths=thousandths.fill_null(1000),
+        spend_cents=lines.amount_cents,
     )
 
 

@@ -16,7 +16,7 @@ from ibis.common.graph import Node
 from ibis.expr.types import Table
 
 from features.customer_table import _blocks, customer_table
-from features.day_tables import day_tables
+from features.day_tables import unsummed
 from features.subjects import given_to, told_by
 from features.timelines import timelines
 
@@ -30,7 +30,7 @@ def column_hashes(
     if "given" in named:
         made = given_to(spine, named["given"], told)
         return {name: digests.of_column(made, name) for name in told}
-    ready = {**named, **timelines(day_tables(named), named)}
+    ready = {**named, **timelines(unsummed(named), named)}
     # each block by itself: what is joined beside it decides nothing of it
     blocks = [(block.make(spine), block.columns) for block in _blocks(ready, told)]
     return {column.name: digests.of_column(made, column.name) for made, columns in blocks for column in columns}

@@ -11,7 +11,7 @@ Errors  none of its own
 import ibis
 from ibis.expr.types import IntegerValue, Table
 
-from features.as_of import KEYS, before, none_is_zero, ratio, still, total
+from features.as_of import KEYS, before, none_is_zero, number, ratio, still, total
 from features.dictionary import column, windowed
 
 WINDOWS = (90, 365)
@@ -56,7 +56,7 @@ def applications(spine: Table, application_days: Table) -> Table:
     """The columns of `APPLICATIONS` beside the keys."""
     seen = before(spine, application_days)
     return seen.group_by(*KEYS).agg(
-        **{f"applications_{w}": seen.count(where=seen.age <= w) for w in WINDOWS},
+        **{f"applications_{w}": number(seen.age <= w) for w in WINDOWS},
         days_since_application=seen.age.min(),
     )
 
@@ -71,7 +71,7 @@ def loans(spine: Table, instalments_told: Table) -> Table:
     ]
     made = each.group_by(*KEYS).agg(
         loans=each.count(),
-        loans_running=each.count(where=running),
+        loans_running=number(running),
         days_on_book=each.days_on_book.max(),
         days_past_due=each.days_past_due.max(),
         days_past_due_worst=each.days_past_due_worst.max(),
@@ -112,14 +112,13 @@ def _by_loan(seen: Table) -> Table:
         days_past_due_worst=_most(late, lasted),
         **{f"days_past_due_worst_{w}": _most(late, reached[w]) for w in WINDOWS},
         past_due_cents=none_is_zero(seen.left, open_),
-        due=seen.count(where=due),
-        in_full=seen.count(where=due & seen.full),
-        # Spark counts null, and not 0, where the condition is null in all rows
-        on_time=seen.count(where=due & seen.full & (seen.paid <= seen.day).fill_null(False)),
-        partial_payments=seen.count(where=seen.once_partial),
+        due=number(due),
+        in_full=number(due & seen.full),
+        on_time=number(due & seen.full & (seen.paid <= seen.day)),
+        partial_payments=number(seen.once_partial),
         days_since_payment=seen.paid_age.min(where=seen.paid_cents > 0),
-        **{f"instalments_due_{w}": seen.count(where=then[w]) for w in WINDOWS},
-        **{f"instalments_paid_{w}": seen.count(where=then[w] & seen.full) for w in WINDOWS},
+        **{f"instalments_due_{w}": number(then[w]) for w in WINDOWS},
+        **{f"instalments_paid_{w}": number(then[w] & seen.full) for w in WINDOWS},
         **{f"due_cents_{w}": none_is_zero(seen.due_cents, then[w]) for w in WINDOWS},
         **{f"paid_cents_{w}": none_is_zero(seen.counted, then[w]) for w in WINDOWS},
     )

@@ -10,7 +10,8 @@ Source  Fader, Hardie & Lee (2005), Marketing Science 24(2): x, t_x and T (here 
 import ibis
 from ibis.expr.types import Table, Value
 
-from features.as_of import KEYS, before, bit_or, deviation, none_is_zero, ratio
+from contracts.boundary import is_known
+from features.as_of import ROOM, before, bit_or, deviation, none_is_zero, number, ratio
 from features.dictionary import column, windowed
 
 WINDOWS = (7, 30, 90, 180, 365)
@@ -86,13 +87,17 @@ COLUMNS = (
 def seen_days(spine: Table, purchase_days: Table) -> Table:
     """Each pair with the purchase days known before its origin, and the gap before each of them as known then.
 
-    Where all days of a customer became known in order, the gap never changes; only for others is it counted anew.
+    Once all earlier days are known a gap never changes; only until then is it counted anew.
     """
-    in_order = before(spine, purchase_days.filter(~purchase_days.tangled))
-    anew = before(spine, purchase_days.filter(purchase_days.tangled))
-    days = ibis.window(group_by=[*KEYS, "first"], order_by=ibis.desc("age"))
-    gap = ibis.ifelse(anew.first, anew.age.lag().over(days) - anew.age, ibis.null(anew.gap.type()))
-    return in_order.union(anew.mutate(gap=gap).select(in_order.columns))
+    sure = before(spine, purchase_days.drop("known").rename(known="settled"))
+    doubtful = before(spine, purchase_days.filter(is_known(purchase_days.known, purchase_days.settled)))
+    doubtful = doubtful.filter(~is_known(doubtful.settled, doubtful.at)).drop("gap", "settled")
+    earlier = purchase_days.select("customer_id", earlier="day", then="known").view()
+    both = [doubtful.customer_id == earlier.customer_id, earlier.earlier < doubtful.day]
+    anew = doubtful.left_join(earlier, [*both, is_known(earlier.then, doubtful.at)]).drop("customer_id_right", "then")
+    anew = anew.group_by(doubtful.columns).agg(last=anew.earlier.max())
+    gap = anew.first.ifelse(anew.day - anew["last"], None)
+    return sure.union(anew.mutate(gap=gap).select(sure.columns))
 
 
 def counted(seen: Table) -> dict[str, Value]:
@@ -102,13 +107,13 @@ def counted(seen: Table) -> dict[str, Value]:
     return {
         "recency_days": seen.age.min(),
         "tenure_days": seen.age.max(),
-        "purchases": seen.count(where=seen.first),
+        "purchases": number(seen.first),
         "gap_deviation": deviation(seen.gap),
         "gap_longest": seen.gap.max(),
-        "gap_last": seen.gap.argmin(seen.age, where=seen.gap.notnull()),
+        "gap_last": (seen.age * ROOM + seen.gap).min() % ROOM,
         **{f"silent_{d}": none_is_zero(seen.gap - d, seen.gap > d) for d in SILENCES},
         "weeks": bit_or(ibis.literal(1, "int64") << week),
-        **{f"purchase_days_{w}": seen.count(where=seen.first & within[w]) for w in DAY_WINDOWS},
+        **{f"purchase_days_{w}": number(seen.first & within[w]) for w in DAY_WINDOWS},
         **{
             f"{what}_{w}": none_is_zero(seen[what], within[w])
             for what in ("baskets", "lines", "spend_cents")

@@ -14,7 +14,8 @@ from ibis import _
 from ibis.expr.types import Table
 
 from contracts.boundary import is_known
-from features.as_of import KEYS, before, day_number, known, none_is_zero, ratio, still, total
+from features import slots
+from features.as_of import KEYS, before, beside, day_number, known, none_is_zero, number, ratio, total
 from features.dictionary import column, windowed
 from features.shares import at_origins, smoothed
 
@@ -72,13 +73,11 @@ KINDS = (
 )
 
 
-def responses(spine: Table, last_answers: Table) -> Table:
+def responses(spine: Table, response_days: Table) -> Table:
     """The columns of `COLUMNS` beside the keys."""
-    seen = still(before(spine, last_answers), "replaced")
-    return seen.group_by(*KEYS).agg(
-        **{f"responses_{w}": none_is_zero(seen.things, seen.age <= w) for w in WINDOWS},
-        days_since_response=seen.age.min(),
-    )
+    seen = before(spine, response_days)
+    last = seen.group_by(*KEYS).agg(days_since_response=seen.age.min())
+    return beside(last, slots.different(spine, response_days, "campaign_id", {f"responses_{w}": w for w in WINDOWS}))
 
 
 def value(spine: Table, response_days: Table) -> Table:
@@ -118,9 +117,7 @@ def kinds(spine: Table, campaign_answers: Table, campaigns: Table) -> Table:
 def _counted(seen: Table, *by: str) -> Table:
     """Campaigns received and answered, as known at the origin, and the age of the last of them."""
     age = {"age": seen.age.min()} if "age" in seen.columns else {}
-    # Spark counts null, and not 0, where the condition is null in all rows
-    answered = is_known(seen.answered, seen.at).fill_null(False)
-    return seen.group_by(*by).agg(campaigns=seen.count(), answered=seen.count(where=answered), **age)
+    return seen.group_by(*by).agg(campaigns=seen.count(), answered=number(is_known(seen.answered, seen.at)), **age)
 
 
 def _overall(spine: Table, days: Table, *by: str) -> Table:

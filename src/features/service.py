@@ -10,7 +10,7 @@ Errors  none of its own
 import ibis
 from ibis.expr.types import Table
 
-from features.as_of import KEYS, before, none_is_zero, ratio, still, total
+from features.as_of import KEYS, before, none_is_zero, number, ratio, still, total
 from features.dictionary import column, windowed
 from features.shares import preferred_in_year
 
@@ -61,8 +61,8 @@ def cases(spine: Table, cases_told: Table) -> Table:
     seen = still(before(spine, cases_told), "replaced")
     last = ibis.struct({"age": seen.age, "kind": seen.kind})
     made = seen.group_by(*KEYS).agg(
-        **{f"cases_{w}": seen.count(where=seen.age <= w) for w in (90, 365)},
-        cases_open=seen.count(where=seen.closed.isnull()),
+        **{f"cases_{w}": number(seen.age <= w) for w in (90, 365)},
+        cases_open=number(seen.closed.isnull()),
         days_since_case=seen.age.min(),
         closed=seen.closed.count(),
         days=total(seen.closed - seen.day),

@@ -6,18 +6,21 @@ its subjects once, with the attributes it declares; what it declares as known on
 
 from collections.abc import Mapping
 from datetime import date
+from typing import TYPE_CHECKING
 
 import ibis
-import pandas as pd
 from ibis.expr.types import Table
 
 from contracts.subjects import keys_of
 from features.customer_table import column_dictionary, joined
-from features.day_tables import day_tables
+from features.day_tables import unsummed
 from features.dictionary import Column, declared
 from features.population import active, buyers, under_contract
 from features.profile import in_days
 from features.timelines import timelines
+
+if TYPE_CHECKING:  # who writes a table to a file needs no pandas
+    import pandas as pd
 
 
 def population(
@@ -58,7 +61,7 @@ def subjects(
     told = told_by(attributes, contract_end)
     if "given" in tables:
         return given_to(spine, tables["given"], told)
-    days = {name: table.cache() for name, table in day_tables(tables).items()}
+    days = {name: table.cache() for name, table in unsummed(tables).items()}
     lines = {name: table if name in days else _kept(table) for name, table in timelines(days, tables).items()}
     return joined(spine, {**tables, **lines}, told)
 
@@ -89,7 +92,7 @@ def told_by(attributes: Mapping[str, str], contract_end: str | None) -> dict[str
     return {name: kind for name, kind in attributes.items() if name != contract_end}
 
 
-def frame(table: Table) -> pd.DataFrame:
+def frame(table: Table) -> "pd.DataFrame":
     """The rows in key order: numbers as float64, categories as text, missing as nan, `origin` as a date.
 
     The order is part of the promise: a boosted model's bytes depend on it.

@@ -1,15 +1,11 @@
 """Timelines: the rows of day tables, each with what came before it and what replaces it.
 
 purchase_days     customer, day, known: baskets, lines, spend ... of a day; `first` where it made it a purchase day; the
-                  `gap` to the purchase day before; `tangled` for a customer whose days became known out of order
-last_products     customer, day, known, replaced: how many `things` were last bought on that day, as it was known from
-                  `known` until `replaced`
-last_stores       likewise
-category_days     customer, category, day, known: units in thousandths, spend, spend on own brands; categories are
-                  numbered by name, as `category_names` says
+                  `gap` to the purchase day before, and the day when that is `settled`, since all until then is known
+product_categories    product: its category, numbered by name as `category_names` says; `own`, 1 for an own brand, and
+                  `named`, the day when all that became known
 new_categories    customer, category: the day it was bought on when that first became known
 channel_days      customer, channel, day, known: baskets, each on the day of its part known first
-last_answers      customer, day, known, replaced: how many campaigns (`things`) were last answered on that day
 campaign_answers  customer, campaign: the day it reached her by what was known first, `known`, and when an answer to it
                   became known, `answered`
 instalments_told, cases_told, profiles    the rows, each with `replaced`, the day when the next one became known
@@ -21,13 +17,7 @@ import ibis
 from ibis import _
 from ibis.expr.types import Table
 
-from features.as_of import day_number, total
-
-ROOM = 2**20  # more than there are days or categories: two of them fit into one whole number, which compares fast
-THINGS = {
-    "last_products": ("product_days", "product_id"),
-    "last_answers": ("response_days", "campaign_id"),
-}
+from features.as_of import ROOM, day_number, number, total
 
 
 def timelines(days: Mapping[str, Table], tables: Mapping[str, Table]) -> dict[str, Table]:
@@ -35,16 +25,11 @@ def timelines(days: Mapping[str, Table], tables: Mapping[str, Table]) -> dict[st
     made = dict(days)
     if "order_days" in days:
         made["purchase_days"] = purchase_days(days["order_days"])
-        made["last_stores"] = last_bought(days["order_days"].filter(_.lines > 0), "store_id")
+        made["channel_days"] = channel_days(days["order_days"])
     if "product_days" in days and "products" in tables:
         made["category_names"] = category_names(tables["products"])
-        made["category_days"] = category_days(days["product_days"], tables["products"])
-        made["new_categories"] = new_categories(made["category_days"])
-    for name, (rows, thing) in THINGS.items():
-        if rows in days:
-            made[name] = last_bought(days[rows], thing)
-    if "order_days" in days:
-        made["channel_days"] = channel_days(days["order_days"])
+        made["product_categories"] = product_categories(tables["products"])
+        made["new_categories"] = new_categories(days["product_days"], made["product_categories"])
     return made | _answers(days) | _told_anew(days)
 
 
@@ -54,24 +39,22 @@ def category_names(products: Table) -> Table:
     return names.select(name=names.category, category=ibis.row_number().over(order_by=names.category))
 
 
-def category_days(product_days: Table, products: Table) -> Table:
-    """Sales by category; they are known in it once the sale and the product are, and count nowhere without one.
-
-    An own brand is told by the products' optional column `own_brand`.
-    """
+def product_categories(products: Table) -> Table:
+    """The category of each product that has one. An own brand is told by the optional column `own_brand`."""
     own = products.own_brand if "own_brand" in products.columns else ibis.null("boolean")
     named = products.filter(products.category.notnull())
-    named = named.select(
+    return named.select(
         "product_id",
         category=ibis.dense_rank().over(order_by=named.category),
         own=own.fill_null(False).cast("int64"),
-        named=day_number(products.known_at),
+        named=day_number(named.known_at),
     )
-    sold = product_days.join(named, "product_id")
-    sold = sold.mutate(known=ibis.greatest(sold.known, sold.named))
-    return sold.group_by("customer_id", "category", "day", "known").agg(
-        thousandths=total(_.thousandths), spend_cents=total(_.spend_cents), own_cents=total(_.spend_cents * _.own)
-    )
+
+
+def in_categories(product_days: Table, product_categories: Table) -> Table:
+    """Sales with their category: they are known in it once the sale and the product are, and nowhere without one."""
+    sold = product_days.join(product_categories, "product_id")
+    return sold.mutate(known=ibis.greatest(sold.known, sold.named)).drop("named")
 
 
 def purchase_days(order_days: Table) -> Table:
@@ -80,7 +63,7 @@ def purchase_days(order_days: Table) -> Table:
     parts = ibis.window(group_by=["customer_id", "order_id"], order_by=["known", "day", "store_id", "channel"])
     sold = sold.mutate(opens=ibis.row_number().over(parts) == 0)
     days = sold.group_by("customer_id", "day", "known").agg(
-        baskets=_.count(where=_.opens),
+        baskets=number(_.opens),
         lines=total(_.lines),
         spend_cents=total(_.spend_cents),
         discount_cents=total(_.discount_cents),
@@ -91,40 +74,21 @@ def purchase_days(order_days: Table) -> Table:
 
 
 def _with_gaps(days: Table) -> Table:
-    """Gaps between days, where all became known in order; who is `tangled` must have them counted at each origin."""
+    """Gaps between days as they are once all days until then are known: on the day `settled`, `known` for most."""
     mine = {"group_by": "customer_id", "order_by": ["day", "known"]}
     days = days.mutate(
         earlier=days.day.lag().over(ibis.window(**mine)),
-        latest_known=days.known.max().over(ibis.window(**mine, preceding=(None, 1))),
+        settled=days.known.max().over(ibis.window(**mine, preceding=(None, 0))),
     )
-    days = days.mutate(
-        first=days.earlier.isnull() | (days.earlier < days.day),
-        gap=(days.day - days.earlier).nullif(0),
-        overtaken=(days.known < days.latest_known).fill_null(False).cast("int8"),
-    )
-    tangled = days.overtaken.max().over(ibis.window(group_by="customer_id")) > 0
-    return days.mutate(tangled=tangled).drop("earlier", "latest_known", "overtaken")
+    return days.mutate(
+        first=days.earlier.isnull() | (days.earlier < days.day), gap=(days.day - days.earlier).nullif(0)
+    ).drop("earlier")
 
 
-def last_bought(rows: Table, thing: str) -> Table:
-    """On which day things were last bought, as known in a span of time.
-
-    A thing bought again counts at its later day only, from when that became known. So the different things of a window
-    are the sum of `things` over those rows of the window that nothing has replaced: no list of things is kept.
-    """
-    seen = rows.filter(rows[thing].notnull()).select("customer_id", thing, "day", "known")
-    mine = {"group_by": ["customer_id", thing], "order_by": ["known", "day"]}
-    # one that became known after a later one changes nothing: the latest day so far stands for it
-    seen = seen.mutate(
-        day=seen.day.max().over(ibis.window(**mine, preceding=(None, 0))),
-        replaced=seen.known.lead().over(ibis.window(**mine)),
-    )
-    return seen.group_by("customer_id", "day", "known", "replaced").agg(things=_.count())
-
-
-def new_categories(category_days: Table) -> Table:
+def new_categories(product_days: Table, product_categories: Table) -> Table:
     """One row for each customer and category: when it first became known, and the earliest day known then."""
-    first = category_days.group_by("customer_id", "category").agg(at=(_.known * ROOM + _.day).min())
+    sold = in_categories(product_days, product_categories)
+    first = sold.group_by("customer_id", "category").agg(at=(sold.known * ROOM + sold.day).min())
     return first.select("customer_id", "category", day=first.at % ROOM, known=first.at // ROOM)
 
 

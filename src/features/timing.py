@@ -8,7 +8,7 @@ Errors  none of its own. Weekdays and hours are those of UTC, as all raw times a
 
 from ibis.expr.types import Table, Value
 
-from features.as_of import none_is_zero, ratio, total
+from features.as_of import none_is_zero, number, ratio, total
 from features.dictionary import column
 
 SPAN = 28
@@ -56,11 +56,11 @@ def counted(seen: Table) -> dict[str, Value]:
     ahead = (seen.age <= YEAR) & (seen.age > YEAR - SPAN)
     behind = (seen.age <= YEAR + SPAN) & (seen.age > YEAR)
     return {
-        "weekend": seen.count(where=seen.first & ((seen.day + 3) % 7 >= 5)),
+        "weekend": number(seen.first & ((seen.day + 3) % 7 >= 5)),
         "morning": total(seen.morning),
         "evening": total(seen.evening),
         "all_lines": total(seen.lines),
-        "days_ahead": seen.count(where=seen.first & ahead),
+        "days_ahead": number(seen.first & ahead),
         "spend_ahead": none_is_zero(seen.spend_cents, ahead),
         "spend_behind": none_is_zero(seen.spend_cents, behind),
         "spend_now": none_is_zero(seen.spend_cents, seen.age <= SPAN),

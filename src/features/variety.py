@@ -8,8 +8,8 @@ Errors  none of its own
 
 from ibis.expr.types import Table
 
-from features.as_of import KEYS, before, none_is_zero, still
-from features.dictionary import windowed
+from features import slots
+from features.dictionary import Column, windowed
 
 WINDOWS = (30, 90, 365)
 _LINES = {"reads": ("orders",)}
@@ -18,7 +18,6 @@ PRODUCTS = windowed("products", "different products", WINDOWS, "count", _NEVER, 
 STORES = windowed("stores", "different stores", WINDOWS, "count", "never bought in a known store", "variety", **_LINES)
 
 
-def different(spine: Table, last: Table, things: str) -> Table:
-    """How many different things were bought in each window, from a timeline `last_...`; columns `{things}_{days}`."""
-    seen = still(before(spine, last), "replaced")
-    return seen.group_by(*KEYS).agg(**{f"{things}_{w}": none_is_zero(seen.things, seen.age <= w) for w in WINDOWS})
+def different(spine: Table, rows: Table, thing: str, columns: tuple[Column, ...]) -> Table:
+    """How many different things each pair of the spine bought in the window of each of the columns."""
+    return slots.different(spine, rows, thing, {column.name: column.window for column in columns})

@@ -21,15 +21,16 @@ import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 from ibis.expr.types import Table
 
+from contracts.boundary import known_before
 from contracts.errors import WorldFailed
 from features import categories, regions, relations, responses
 from features.as_of import KEYS, beside
 from features.customer_table import _dictionary, joined
-from features.store import bring_up, opened
+from features.day_tables import unsummed
 from features.timelines import timelines
 
-CELL_BYTES = 100  # of memory for each cell of a range, counting what its sums need
-ROW_BYTES = 250  # and for each row of its day tables
+CELL_BYTES = 50  # of memory for each cell of a range, counting what its sums need
+ROW_BYTES = 150  # and for each row of what is read for it
 UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 GROUP_ROWS = 2**16  # of the file, for any ranges
 LINES = "lines"  # the database beside the file in which timelines are kept
@@ -77,7 +78,7 @@ def write_features(
 
     spine    on the connection of the tables, whose memory limit (`engine`) says how many customers are taken at once
     columns  only these; None is all
-    days     the day tables, where they are kept (`features.store.opened`); None makes them, in files beside `out`
+    days     the day tables, where they are kept (`features.store.opened`); None makes them, in a file beside `out`
 
     The file is whole, or it is not there. Raises `Refused` as `column_dictionary` does, `WorldFailed` when memory or
     disk run out.
@@ -88,9 +89,6 @@ def write_features(
     try:
         con.raw_sql(f"ATTACH '{scratch / 'lines.duckdb'}' AS {LINES}")
         try:
-            if days is None:
-                bring_up(tables, scratch, spine.origin.max().to_pyarrow().as_py())
-                days = opened(scratch, con)
             rows = _Writing(con, spine, tables, attributes, columns, days).write(scratch / "out.parquet")
         finally:
             con.raw_sql(f"DETACH {LINES}")
@@ -106,12 +104,14 @@ class _Writing:
     """The steps of `write_features`, on tables of the database `LINES` and views of one range of customers."""
 
     def __init__(self, con, spine, tables, attributes, columns, days):
-        self.con, self.tables, self.attributes, self.days = con, tables, attributes, days
+        self.con, self.tables, self.attributes = con, tables, attributes
         self.spine = self._kept("spine", spine.order_by(*KEYS))
-        self.lazy = {**tables, **timelines(days, tables)}
-        names = _dictionary(self.lazy, attributes)
-        self.wanted = [name for name in names if columns is None or name in columns]
-        self.ranges = self._ranges()
+        made = timelines(_named(days or unsummed(tables)), tables)
+        self.lazy = {**tables, **made}
+        self.wanted = [name for name in _dictionary(self.lazy, attributes) if columns is None or name in columns]
+        self.needed = self._needed(made)
+        self.ranges = self._ranges(days or tables)
+        self.days = days or self._summed()
 
     def write(self, file: Path) -> int:
         """All ranges to one file; the number of rows."""
@@ -130,43 +130,34 @@ class _Writing:
             os.fsync(written.fileno())
         return rows
 
+    def _summed(self) -> dict[str, Table]:
+        """Day tables in the order of customers, where they are read; lines sold stay where they lie for one range."""
+        until = self.spine.origin.max().to_pyarrow().as_py()
+        days = unsummed({name: known_before(table, until) for name, table in self.tables.items()})
+        lie = {"product_days"} if len(self.ranges) == 1 else ()
+        return {
+            name: table if name in lie or name not in self.needed else self._kept(name, _in_order(table))
+            for name, table in days.items()
+        }
+
     def _timelines(self) -> dict[str, Table]:
         """What blocks read, of all customers: day tables as they are, timelines made a range of customers at a time."""
-        views = {name: self._view(name, table) for name, table in self.days.items()}
-        made = timelines(views, self.tables)
-        needed = self._needed(made)
-        once = {name: self._kept(name, made[name]) for name in made if "customer_id" not in made[name].columns}
-        made = {name: table for name, table in made.items() if name not in self.days and name not in once}
-        steps = list(self._steps(made, needed))
+        made = timelines({name: self._view(name, table) for name, table in self.days.items()}, self.tables)
+        made = {name: table for name, table in made.items() if name in self.needed and name not in self.days}
+        once = {name: self._kept(name, table) for name, table in made.items() if "customer_id" not in table.columns}
+        steps = {name: ibis.to_sql(_in_order(table)) for name, table in made.items() if name not in once}
         for number, _ in enumerate(self._each(self.days)):
-            for name, query, step in steps:
-                self.con.raw_sql(query)
-                if name in needed:
-                    into = f"INSERT INTO {LINES}.{name}" if number else f"CREATE TABLE {LINES}.{name} AS"
-                    self.con.raw_sql(f"{into} FROM {step}")
-        kept = {name: self.con.table(name, database=(LINES, "main")) for name, _, _ in steps if name in needed}
-        return {name: table for name, table in self.days.items() if name in needed} | once | kept
-
-    def _steps(self, made: Mapping[str, Table], needed: Collection[str]) -> Iterator[tuple[str, str, str]]:
-        """Name, SQL and place of each timeline of a range; one that others are made of is computed once for all."""
-        done = {}
-        for name, table in made.items():
-            users = [n for n, other in made.items() if n != name and other.op().find(lambda op, t=table: op == t.op())]
-            if needed.isdisjoint({name, *users}):
-                continue
-            query = ibis.to_sql(_in_order(table.op().replace(done).to_expr()))
-            kind = "TABLE" if users else "VIEW"
-            yield name, f"CREATE OR REPLACE TEMP {kind} step_{name} AS {query}", f"step_{name}"
-            if users:
-                self.con.raw_sql(f"CREATE OR REPLACE TEMP TABLE step_{name} AS {query} LIMIT 0")
-                done[table.op()] = self.con.table(f"step_{name}", database=("temp", "main")).op()
+            for name, query in steps.items():
+                into = f"INSERT INTO {LINES}.{name}" if number else f"CREATE TABLE {LINES}.{name} AS"
+                self.con.raw_sql(f"{into} {query}")
+        kept = {name: self.con.table(name, database=(LINES, "main")) for name in steps}
+        return {name: table for name, table in self.days.items() if name in self.needed} | once | kept
 
     def _needed(self, made: Mapping[str, Table]) -> set[str]:
-        """The names of the tables that the wanted columns read."""
-        names = {name: ibis.table(table.schema(), name=name) for name, table in made.items()}
+        """The names of the timelines that the wanted columns read, and of the day tables that either reads."""
         spine = ibis.table(self.spine.schema(), name="spine")
-        read = joined(spine, {**self.lazy, **names}, self.attributes, self.wanted)
-        return {table.name for table in read.op().find(ops.UnboundTable)}
+        read = _reads(joined(spine, {**self.lazy, **_named(made)}, self.attributes, self.wanted))
+        return read.union(*(_reads(made[name]) for name in read & {*made}))
 
     def _compared(self, lines: Mapping[str, Table]) -> Table | None:
         """The columns that compare customers, of all of them, or None where none is wanted."""
@@ -176,10 +167,10 @@ class _Writing:
     def _joined(self, spine: Table, lines: Mapping[str, Table], names: Collection[str]) -> Table:
         return joined(spine, {**self.lazy, **lines}, self.attributes, names)
 
-    def _ranges(self) -> list[tuple]:
-        """The first customer_id of each range, and of the next; None for the ends."""
+    def _ranges(self, tables: Mapping[str, Table]) -> list[tuple]:
+        """The first customer_id of each range, and of the next; None for the ends. `tables` are read for them."""
         pairs = self.spine.count().execute()
-        rows = sum(table.count().execute() for table in self.days.values())
+        rows = sum(table.count().execute() for table in tables.values())
         need = pairs * len(self.wanted) * CELL_BYTES + rows * ROW_BYTES
         many = -(-need // _memory(self.con))
         ids = self.spine.select("customer_id").distinct()
@@ -212,6 +203,16 @@ def _within(table: Table, tables: Mapping[str, Table], first, following) -> Tabl
         return table.semi_join(_within(tables["application_days"], tables, first, following), "application_id")
     table = table if first is None else table.filter(table.customer_id >= first)
     return table if following is None else table.filter(table.customer_id < following)
+
+
+def _named(tables: Mapping[str, Table]) -> dict[str, Table]:
+    """Tables that stand for these."""
+    return {name: ibis.table(table.schema(), name=name) for name, table in tables.items()}
+
+
+def _reads(table: Table) -> set[str]:
+    """The names of the tables that stand for others in an expression."""
+    return {named.name for named in table.op().find(ops.UnboundTable)}
 
 
 def _in_order(table: Table) -> Table:
