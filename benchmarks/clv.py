@@ -13,9 +13,9 @@ count, since the first compiles. Data come through the project's own sources.
 
 What breaks it: a season in which no closed snapshot lay shifts every customer's amount alike, so that it takes of the
 customers' intervals some hundredths, of a sum's the error that past totals had to tell. With wholesale accounts, whose
-amounts have hardly a mean, customers are ranked right; a total is the amount of a few of them, which none of the
-candidates foretells, and the error of so few snapshots does not hold it: read no total where one customer is a large
-share of it, and sum without her.
+amounts have hardly a mean, customers are ranked right, but a total is the amount of a few of them, which none of the
+candidates foretells: it is off by half, and its interval is wide. Read no total where one customer is a large share of
+it; sum without her.
 """
 
 import json

@@ -204,6 +204,13 @@ def test_wholesale_accounts_break_no_mean():
         spend.fit([1, 0], [0, 0])
 
 
+def test_the_level_of_a_few_large_customers_is_mostly_luck():
+    """A thousand alike: of the log of 2, .0225 / (.0225 + .001) is kept; where one is all, .0225 / 1.0225."""
+    assert clv.level_learnt(np.ones(1_000), np.full(1_000, 0.5)) == pytest.approx(2 ** (0.0225 / 0.0235))
+    assert clv.level_learnt(np.array([8.0, 0]), np.array([2.0, 2])) == pytest.approx(2 ** (0.0225 / 1.0225))
+    assert clv.level_learnt(np.zeros(3), np.ones(3)) == 1 and clv.level_of(np.ones(4), np.full(4, 0.5)) == 2
+
+
 def test_rules_by_hand(now):
     one = now.table.head(1).assign(tenure_days=100.0, spend_cents_365=5_000.0, spend_cents_90=2_700.0)
     assert clv.Clv(PAST_RATE, now.buying, (), (), 60).predict(one, 90)[0] == pytest.approx(4_500)

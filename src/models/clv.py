@@ -9,7 +9,8 @@ Tables      one row a (customer_id, origin): features of `features.purchases` am
 Horizon     trees learn amounts of a snapshot and foretell those of any horizon in proportion to what the probabilistic
             model expects of the customer in either: a long one can be foretold from short ones
 Level       the factor by which the foretold total of the latest closed snapshot, by models that had not seen its
-            customers, has to be multiplied to be the true one; shown, and applied to all but the rules
+            customers, has to be multiplied to be the true one; nearer to one where few customers make up the total;
+            shown, and applied to all but the rules
 
 A customer who bought once and has been silent for a year is not alive for ever in the Pareto/NBD and the MBG/NBD, and
 is in the NBD; the rules call him what his last year says, and the trees what became of others like him.
@@ -45,6 +46,7 @@ SAID = ("expected_purchases", "p_alive", "expected_spend")  # columns that the p
 # the feature that each of them mostly follows from, by which it is told
 FOLLOWS = {"expected_purchases": "x", "p_alive": "t_x", "expected_spend": "spend_cents_365"}
 READ = ("x", "t_x", "tenure_days", "purchase_days_365", *(f"spend_cents_{width}" for width in WINDOWS))
+LEVELS_DIFFER = 0.15  # deviation of the log of a level that no luck explains
 FURTHEST = 10.0  # a longer horizon multiplies the amount of a snapshot at most so often beyond their proportion
 
 
@@ -244,14 +246,14 @@ def fit(
         if name in RULES:
             models[name] = Clv(name, now, (), READ, latest.days)
         elif name == PROBABILISTIC:
-            level = level_of(latest.outcome, latest.buying.amount(latest.table, latest.days))
+            level = level_learnt(latest.outcome, latest.buying.amount(latest.table, latest.days))
             models[name] = Clv(name, now, (), READ, latest.days, level)
         elif gone := [part for part in TREES[name] if part in missing]:
             missing[name] = missing[gone[0]]
         else:
             one = Clv(name, now, tuple(grown[part] for part in TREES[name]), tuple(columns), latest.days)
             unseen = one.out_of_fold[-len(latest.table) :]
-            models[name] = replace(one, level=level_of(latest.outcome, unseen))
+            models[name] = replace(one, level=level_learnt(latest.outcome, unseen))
     return models, {name: why for name, why in missing.items() if name in names}
 
 
@@ -277,6 +279,20 @@ def _grow(parts: set[str], closed: Sequence[Snapshot], columns: Sequence[str], s
 def level_of(outcome: np.ndarray, foretold: np.ndarray) -> float:
     """The factor from a foretold total to the true one; 1 where either is nothing."""
     return float(outcome.sum() / foretold.sum()) if outcome.sum() > 0 and foretold.sum() > 0 else 1.0
+
+
+def level_learnt(outcome: np.ndarray, foretold: np.ndarray) -> float:
+    r"""The same, nearer to 1 the fewer customers make up the total: their luck does not repeat itself.
+
+    The log of a total of independent amounts has a variance of about 1 / n, with :math:`n = (\sum y)^2 / \sum y^2`, the
+    number of equal customers that the total is worth. Levels are taken to differ by `LEVELS_DIFFER` for other reasons.
+    Of the log the share is kept that is not luck: nearly all of a thousand alike, little where one is most of it.
+    """
+    factor = level_of(outcome, foretold)
+    if factor == 1:
+        return factor
+    luck = float((outcome**2).sum() / outcome.sum() ** 2)
+    return float(factor ** (LEVELS_DIFFER**2 / (LEVELS_DIFFER**2 + luck)))
 
 
 def _rule(name: str, table: pd.DataFrame, days: float) -> np.ndarray:
