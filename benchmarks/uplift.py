@@ -6,13 +6,15 @@
 Accuracy: a mailing of an insurer whose letters were drawn by chance. All learners learn from one half and rank the
 other, then the other way round. Printed for each: the doubly robust Qini per 10,000 heads, out of fold in the half it
 learnt from, and on the other half, with its 95 % interval; for the learner that the rule picks, the gain on the plain
-response model too. The file is read where a folder `shared/data` lies beside the checkout; elsewhere it is "not here".
+response model too, and the mean of both ways. The file is read where a folder `shared/data` lies beside the checkout;
+elsewhere it is "not here".
 
 Speed: the default set of learners, five-fold cross-fitted, on generated rows with 50 columns and a binary outcome,
 against the same learners of causalml, each in a process of its own with two threads (`uplift_child.py`).
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +27,8 @@ from feature_data import FOLDER
 # this folder is not looked in: a script here has the name of the room `features`
 sys.path[:] = [folder for folder in sys.path if Path(folder).resolve() != Path(__file__).resolve().parent]
 
+from evaluation.comparison import Difference
+from evaluation.estimate import Estimate, Z, normal_interval
 from evaluation.uplift import qini_difference, qini_interval
 from models import uplift
 from models.uplift_learners import CLASS, RESPONSE
@@ -61,8 +65,16 @@ def accuracy() -> None:
         for base, gain in ahead.items():
             print(f"picked {picked.name}: ahead of {base} response by {gain.value * HEADS:.0f} "
                   f"({gain.low * HEADS:.0f} to {gain.high * HEADS:.0f})", flush=True)  # fmt: skip
-        found.append(qini_interval(effect, said[name]).value * HEADS)
-    print(f"\nmean of the picked: {np.mean(found):.0f}")
+        found.append((qini_interval(effect, said[name]), *ahead.values()))
+    for what, both in zip(("Qini", *(f"ahead of {base} response" for base in uplift.BASES)), zip(*found, strict=True),
+                          strict=True):  # fmt: skip
+        print("mean of the picked, {}: {:.0f} ({:.0f} to {:.0f})".format(what, *np.multiply(_mean_of(both), HEADS)))
+
+
+def _mean_of(halves: Sequence[Estimate | Difference]) -> Estimate:
+    """Of estimates on halves that share no customer, with its interval."""
+    error = np.sqrt(sum(((of.high - of.low) / 2 / Z) ** 2 for of in halves)) / len(halves)
+    return normal_interval(np.mean([of.value for of in halves]), error)
 
 
 def _fit(X: pd.DataFrame, half: pd.DataFrame) -> uplift.Fitted:

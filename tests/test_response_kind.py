@@ -3,9 +3,15 @@
 import json
 
 import homes
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from pipelines.parameters import complete
+from pipelines.report import to_html
+from pipelines.run_notebook import run_notebook
 from sources.world.parameters import World
 from sources.world.writer import write_world
 
@@ -24,11 +30,12 @@ def home(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_the_whole_way_of_response(home):
+def test_the_whole_way_of_response(home, tmp_path, monkeypatch):
     """One test, so that one worker alone retrains."""
     an_experiment_is_judged_by_effects(home)
     scores_and_plan_name_customer_and_campaign_and_are_the_same_twice(home)
     the_model_holds_no_customer(home)
+    without_a_control_group_there_is_response_only(home, tmp_path, monkeypatch)
 
 
 def an_experiment_is_judged_by_effects(home):
@@ -38,7 +45,9 @@ def an_experiment_is_judged_by_effects(home):
     cents = {"uplift/qini_cents", "uplift/gain_over_none_cents"}
     assert {"uplift/qini", "uplift/qini_gain_over_response"} | cents <= found.keys()
     assert 0.5 < found["test/auc"] < 0.9
-    assert "over sending none" in run.data.tags["mlflow.note.content"]
+    said = run.data.tags["mlflow.note.content"]
+    assert "over sending none" in said
+    assert ("Send by effect" in said) == (found["uplift/gain_over_none_cents/low"] > 0) == ("No letter" not in said)
 
 
 def scores_and_plan_name_customer_and_campaign_and_are_the_same_twice(home):
@@ -60,6 +69,28 @@ def scores_and_plan_name_customer_and_campaign_and_are_the_same_twice(home):
 def home_file(home, folder):
     (file,) = (home / "data" / folder / "model=response" / f"as_of={AS_OF}").glob("*.parquet")
     return file
+
+
+def without_a_control_group_there_is_response_only(home, tmp_path, monkeypatch):
+    """The control and the propensities are lost: the same page, and not a word of what a letter changes."""
+    contacts = home / "data" / "raw" / "world" / "contacts"
+    rows = pd.concat([pd.read_parquet(file) for file in sorted(contacts.glob("*.parquet"))])
+    kept = rows[rows.arm != "control"].assign(propensity=np.nan)
+    (first, *others) = sorted(contacts.glob("*.parquet"))
+    for file in others:
+        file.unlink()
+    pq.write_table(pa.Table.from_pandas(kept, pq.read_schema(first), preserve_index=False), first)
+    monkeypatch.setenv("CRM_HOME", str(home))
+    monkeypatch.setenv("CRM_STAGE", str(tmp_path / "stage"))
+    (tmp_path / "stage").mkdir()
+    notebook, executed = home / "notebooks" / "22_response.ipynb", tmp_path / "executed.ipynb"
+    asked = {"source": "world", "as_of": AS_OF, "effort": "fast"}
+    run_notebook(notebook, executed, complete(notebook, asked), lambda _: None)
+    page = to_html(executed).read_text()
+    assert "no propensity was logged" in page and "response only" in page and "Whatever chose them" in page
+    assert "Not asked: it was no experiment." in page and "over sending none" not in page
+    record = json.loads((tmp_path / "stage" / "record.json").read_text())
+    assert record["facts"]["experiment"] == 0 and not any(name.startswith("uplift/") for name in record["metrics"])
 
 
 def the_model_holds_no_customer(home):
