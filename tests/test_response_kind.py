@@ -88,7 +88,7 @@ def without_a_control_group_there_is_response_only(home, tmp_path, monkeypatch):
     run_notebook(notebook, executed, complete(notebook, asked), lambda _: None)
     page = to_html(executed).read_text()
     assert "no propensity was logged" in page and "response only" in page and "Whatever chose them" in page
-    assert "Not asked: it was no experiment." in page and "over sending none" not in page
+    assert "Not asked: it was no experiment." in page and "margin a head over sending none" not in page
     record = json.loads((tmp_path / "stage" / "record.json").read_text())
     assert record["facts"]["experiment"] == 0 and not any(name.startswith("uplift/") for name in record["metrics"])
 
