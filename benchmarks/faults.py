@@ -22,13 +22,15 @@ import ctypes
 import os
 import random
 import signal
+import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-import fault_night  # noqa: F401  first: it takes this folder off the path, where `features` is another
+import fault_cases as cases
 import psutil
 import typer
 from fault_night import NEXT, Nights, ended, fork, logged, night, seen, settled, wait
@@ -53,6 +55,8 @@ class Tally:
             kind = "next run" if line.startswith("next run") else WORDS.get(line.split(":")[0].split()[0], "other")
             self.found["ledger" if line.startswith("ledger") else kind] += 1
             self.first = self.first or f"{where}: {line}"
+        if self.cuts % 25 == 0:
+            print(self.line(), file=sys.stderr, flush=True)
 
     def line(self) -> str:
         """A row of the table."""
@@ -171,7 +175,38 @@ def _random(nights, kills, events, draw):
         yield at_random(nights, max(1, kills // share), whom, draw)
 
 
-CASES = {"events": _events, "random": _random}
+def _counted(found) -> Iterator[Tally]:
+    """A tally for each name among what a case yields."""
+    tally = None
+    for name, cuts, wrong in found:
+        if tally is None or tally.name != name:
+            if tally:
+                yield tally
+            tally = Tally(name)
+        tally.add(wrong, f"cut {tally.cuts + 1}")
+        tally.cuts += cuts - 1
+    if tally:
+        yield tally
+
+
+def _share(of: int, kills: int) -> int:
+    """Of the plan's cuts, in proportion to the random kills that are asked for."""
+    return max(1, of * kills // PLAN)
+
+
+PLAN = 400
+CASES = {
+    "events": _events,
+    "random": _random,
+    "writers": lambda n, kills, _, draw: _counted(cases.writers(n, _share(100, kills), draw)),
+    "creation": lambda n, kills, _, draw: _counted(cases.creation(n, _share(50, kills), draw)),
+    "full": lambda n, *_: _counted(cases.full(n, resumed)),
+    "store": lambda n, *_: _counted(cases.gone(n, resumed)),
+    "stale": lambda n, kills, _, draw: _counted(cases.stale(n, _share(20, kills), draw)),
+    "moves": lambda n, kills, events, _: _counted(cases.moves(n, events)),
+    "at once": lambda n, *_: _counted(cases.at_once(n, 1)),
+    "same at once": lambda n, *_: _counted(cases.same_at_once(n, 1)),
+}
 app = typer.Typer(add_completion=False)
 
 

@@ -74,7 +74,7 @@ def _alone(source: str) -> Iterator[None]:
     """The locks of all that writes of customers, held together; raises `Busy`."""
     with ExitStack() as held:
         for model in settings()["models"]:
-            held.enter_context(model_locked(model))
+            held.enter_context(model_locked(model, source))
         held.enter_context(features_locked(data() / "features" / source))
         yield
 

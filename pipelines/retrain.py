@@ -2,10 +2,12 @@
 
 import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,8 +71,8 @@ def retrain(model: str, source: str, as_of: str, asked: Mapping[str, object], sa
     inputs = preflight(model, parameters, notebook)
     from registry import ledger, runs, versions
 
-    with locked(model), stoppable():
-        for line in [*runs.reap(), *_sweep(model), *ledger.finish_cut(model)]:
+    with locked(model, source), stoppable():
+        for line in [*runs.reap(), *_sweep(f"{model}-{source}"), *ledger.finish_cut(model)]:
             say(f"found: {line}")
         named = run_name(inputs, parameters, versions.champion(model, source))
         run_id = runs.start(model, named, _tags(notebook, inputs, parameters))
@@ -98,7 +100,7 @@ def _close(run_id: str, status: str, why: str, say: Callable[[str], None]) -> No
 def _run(model, notebook, parameters, inputs, run_id, say, clock) -> Retrained:
     from registry import evidence, runs
 
-    stage = mlruns() / "stage" / f"{model}-{run_id}"
+    stage = mlruns() / "stage" / f"{model}-{parameters['source']}-{run_id}"
     stage.mkdir(parents=True)
     name = f"{notebook.stem}-{inputs.label}-{parameters['as_of']}"
     executed = stage / f"{name}.ipynb"
@@ -147,10 +149,11 @@ def _staged(model, notebook, parameters, inputs, run_id, say, executed, clock) -
         "crm.label": inputs.label,
     }
     note = write_card(run_id, inputs, parameters, found, judged, stage)
-    version = versions.register(model, run_id, tags, note)
-    runs.tag(run_id, {"crm.version": str(version.number)})
-    say("6/6 pointing the aliases")
-    is_champion, standing = settle(version, champion, found, judged)
+    with _registering(model):
+        version = versions.register(model, run_id, tags, note)
+        runs.tag(run_id, {"crm.version": str(version.number)})
+        say("6/6 pointing the aliases")
+        is_champion, standing = settle(version, champion, found, judged)
     runs.tag(run_id, {"mlflow.note.content": run_note(found["verdict"], standing, judged.said, judged.checks)})
     views.keep_view(run_id)
     runs.finish(run_id, "FINISHED")
@@ -192,9 +195,11 @@ def _publish(file: Path) -> Path:
     return place / file.name
 
 
-def _sweep(model: str) -> list[str]:
-    """Remove what runs of this model that ended early have staged; the lock is held, so none is at work."""
-    left = sorted((mlruns() / "stage").glob(f"{model}-*"))
+def _sweep(line: str) -> list[str]:
+    """Remove what runs of this model and source that ended early have staged; the lock is held, so none is at work."""
+    left = [
+        f for f in sorted((mlruns() / "stage").glob("*")) if re.fullmatch(rf"{re.escape(line)}-[0-9a-f]{{32}}", f.name)
+    ]
     for folder in left:
         shutil.rmtree(folder)
     return [f"stage of an unfinished run removed: {folder.name}" for folder in left]
@@ -227,17 +232,34 @@ def _commit() -> str:
         return "no git"
 
 
-def locked(model: str):
-    """Hold the lock of a model; raises `Busy` while another process does."""
-    folder = mlruns() / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / f"{model}.lock", timeout=0)
+def locked(model: str, source: str):
+    """Hold the lock of a model on a source, which has its own champion; raises `Busy` while another does."""
+    lock = FileLock(_locks() / f"{model}-{source}.lock", timeout=0)
     try:
         return lock.acquire()
     except Timeout:
         raise Busy(
-            f"Another process is retraining {model} (it holds {lock.lock_file}). Wait for it, or stop it."
+            f"Another process is retraining {model} on {source} (it holds {lock.lock_file}). Wait for it, or stop it."
         ) from None
+
+
+@contextmanager
+def _registering(model: str) -> Iterator[None]:
+    """Versions of a model come one after the other, with their aliases: the first one decides whose the plain ones are.
+
+    Raises `Busy` where another process has not finished within two minutes.
+    """
+    try:
+        with FileLock(_locks() / f"registering-{model}.lock", timeout=120):
+            yield
+    except Timeout:
+        raise Busy(f"Another process registers a version of {model}, for two minutes now. Run it again.") from None
+
+
+def _locks() -> Path:
+    folder = mlruns() / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 class stoppable:

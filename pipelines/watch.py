@@ -28,7 +28,7 @@ from pipelines.kinds import Kind, Model, kind_of
 from pipelines.loading import loaded
 from pipelines.parameters import complete, declared, notebook_of, settings
 from pipelines.training import training_of
-from registry import about, evidence, watched
+from registry import about, evidence, runs, watched
 from registry.about import About
 from registry.versions import Version
 from registry.watched import Finding
@@ -86,6 +86,8 @@ class Watched:
 
 def watch(model: str, source_name: str, as_of: str, say: Callable[[str], None]) -> Watched:
     """As `look`, and logged."""
+    for line in runs.reap():
+        say(f"found: {line}")
     done = look(model, source_name, as_of, say)
     _log(done, kind_of(model))
     return done

@@ -147,7 +147,7 @@ def test_whom_nobody_knows_and_what_else_is_at_work(home):
         assert ended.code == code and said in ended.err, ended.err
         changed = {k for k, v in homes.digest(home / "data").items() if before.get(k) != v}
         assert changed <= {"features/shop/.lock"}
-    with FileLock(home / "mlruns" / "locks" / "churn.lock"):
+    with FileLock(home / "mlruns" / "locks" / "churn-shop.lock"):
         assert homes.crm(home, *FORGET).code == 4
 
 

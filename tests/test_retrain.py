@@ -243,7 +243,7 @@ def test_a_run_that_is_asked_to_stop_is_closed(tmp_path):
     process = homes.start(home, *RETRAIN, homes.AS_OF, "-p", "origins=2")
     asleep(home, process)
     busy = homes.crm(home, *RETRAIN, homes.AS_OF, "-p", "origins=2")
-    assert busy.code == 4 and busy.err.splitlines()[-1].startswith("busy: Another process is retraining churn")
+    assert busy.code == 4 and busy.err.splitlines()[-1].startswith("busy: Another process is retraining churn on shop")
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 143 and err.splitlines()[-1].startswith("stopped: on request")
@@ -266,7 +266,7 @@ def test_the_next_start_cleans_up_after_a_killed_one(tmp_path):
     ended = homes.crm(home, *RETRAIN, homes.AS_OF, "-p", "origins=2")
     assert ended.code == 0
     assert f"found: run {run.info.run_id} was left running by a process that is gone" in ended.err
-    assert f"found: stage of an unfinished run removed: churn-{run.info.run_id}" in ended.err
+    assert f"found: stage of an unfinished run removed: churn-shop-{run.info.run_id}" in ended.err
     assert [found.info.status for found in homes.runs(home)] == ["FINISHED", "KILLED"]
     nothing_unfinished(home)
 

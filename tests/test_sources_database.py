@@ -1,17 +1,13 @@
 """A database by its mapping: DuckDB and SQLite files, and a PostgreSQL server that the test starts for itself."""
 
-import os
-import pwd
-import shutil
 import socket
 import sqlite3
 import subprocess
 import sys
-from glob import glob
-from pathlib import Path
 
 import duckdb
 import pytest
+from postgres import server  # noqa: F401
 
 import sources
 from contracts.errors import BrokenContract, Refused, SourceGone
@@ -156,46 +152,8 @@ def test_a_server_that_is_not_there(mapped):
         mapped(f"url: postgres://me@127.0.0.1:{port}/shop")
 
 
-@pytest.fixture
-def server(tmp_path):
-    """A PostgreSQL of its own on loopback, thrown away afterwards; its URL without a password."""
-    found = shutil.which("initdb") or next(iter(sorted(glob("/usr/lib/postgresql/*/bin/initdb"))), None)
-    if found is None:
-        pytest.skip("PostgreSQL's initdb is not installed")
-    tools = Path(found).resolve().parent
-    as_user = {}
-    if os.getuid() == 0:  # the server refuses to run as root
-        try:
-            who = pwd.getpwnam("postgres")
-        except KeyError:
-            pytest.skip("PostgreSQL does not run as root, and there is no user postgres")
-        as_user = {"user": who.pw_uid, "group": who.pw_gid, "extra_groups": []}
-    home = Path(
-        subprocess.run(
-            ["mktemp", "-d", "/tmp/pg.XXXXXX"], capture_output=True, text=True, check=True, **as_user
-        ).stdout.strip()
-    )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-
-    def run(tool, *arguments):
-        subprocess.run(
-            [tools / tool, "-D", home / "db", *arguments], check=True, stdout=subprocess.DEVNULL, cwd="/", **as_user
-        )
-
-    run("initdb", "-U", "me", "-A", "trust", "--no-sync")
-    options = f"-p {port} -h 127.0.0.1 -k {home} -F"
-    run("pg_ctl", "-o", options, "-l", home / "log", "-w", "start")
-    try:
-        yield f"postgres://me@127.0.0.1:{port}/postgres"
-    finally:
-        run("pg_ctl", "-m", "immediate", "stop")
-        shutil.rmtree(home)
-
-
 @pytest.mark.postgres
-def test_postgresql(mapped, server, monkeypatch):
+def test_postgresql(mapped, server, monkeypatch):  # noqa: F811
     psycopg = pytest.importorskip("psycopg", reason="psycopg is a developers' dependency")
     with psycopg.connect(server) as con:
         con.execute("create schema till")

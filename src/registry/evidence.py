@@ -32,9 +32,7 @@ def keep(run_id: str, stage: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     temporary = place.with_suffix(f".{os.getpid()}.tmp")
     shutil.copyfile(stage / EVIDENCE, temporary)
-    with open(temporary, "rb") as written:
-        os.fsync(written.fileno())
-    os.replace(temporary, place)
+    _settle(temporary, place)
     rows = pd.read_parquet(place)
     found = fingerprints(rows)
     origins = pd.to_datetime(rows.origin).dt.date
@@ -54,7 +52,9 @@ def keep_rows(run_id: str, digests: Mapping[str, pa.Table]) -> None:
     folder = data() / "evidence" / "rows" / run_id
     folder.mkdir(parents=True, exist_ok=True)
     for name, digest in digests.items():
-        pq.write_table(digest, folder / f"{name}.parquet")
+        temporary = folder / f"{name}.{os.getpid()}.tmp"
+        pq.write_table(digest, temporary)
+        _settle(temporary, folder / f"{name}.parquet")
 
 
 def rows_kept(run_id: str) -> dict[str, pa.Table]:
@@ -99,6 +99,13 @@ def read(run_id: str) -> pd.DataFrame:
             f"{file_digest(place)[:12]}...: they were changed. Restore them, or train it again."
         )
     return pd.read_parquet(place)
+
+
+def _settle(temporary: Path, place: Path) -> None:
+    """On the disk, then under its name."""
+    with open(temporary, "rb") as written:
+        os.fsync(written.fileno())
+    os.replace(temporary, place)
 
 
 def _place(run_id: str) -> Path:

@@ -10,7 +10,7 @@ import psutil
 from evaluation.gate import passes
 from registry import recipe, record
 from registry.fingerprint import digest
-from registry.store import client, experiment, model_experiments
+from registry.store import WATCH, client, experiment, model_experiments
 
 ENDS = ("", "/low", "/high")
 
@@ -114,7 +114,7 @@ def finish(run_id: str, status: str, note: str = "") -> None:
 def reap() -> list[str]:
     """Close the runs whose process is gone as KILLED; says what was found, a line each."""
     said = []
-    for run in _all_runs("attributes.status = 'RUNNING'"):
+    for run in _all_runs("attributes.status = 'RUNNING'", [*model_experiments(), *_watched()]):
         owner = run.data.tags.get("crm.owner")
         if owner and not _alive(owner):
             finish(run.info.run_id, "KILLED", "The process that made this run is gone; closed by the next start.")
@@ -122,8 +122,14 @@ def reap() -> list[str]:
     return said
 
 
-def _all_runs(condition: str) -> list:
-    experiments, found, token = model_experiments(), [], None
+def _watched() -> list[str]:
+    """The id of the experiment `watch`, where there is one."""
+    found = client().get_experiment_by_name(WATCH)
+    return [found.experiment_id] if found else []
+
+
+def _all_runs(condition: str, experiments: Sequence[str]) -> list:
+    found, token = [], None
     while experiments:
         page = client().search_runs(experiments, condition, page_token=token)
         found, token = found + list(page), page.token
@@ -135,7 +141,7 @@ def _all_runs(condition: str) -> list:
 def table_of_runs(model: str | None = None) -> list[dict]:
     """The finished, failed and running runs, newest first: what `crm runs` prints."""
     rows = []
-    for run in sorted(_all_runs(""), key=lambda r: -r.info.start_time):
+    for run in sorted(_all_runs("", model_experiments()), key=lambda r: -r.info.start_time):
         tags, metrics = run.data.tags, run.data.metrics
         name = client().get_experiment(run.info.experiment_id).name
         measure = tags.get("crm.headline", record.HEADLINE)

@@ -1,11 +1,14 @@
-"""Where runs and versions are kept: a SQLite file under `mlruns/`, or the server that MLFLOW_TRACKING_URI names.
+"""Where runs and versions are kept: a SQLite file under `mlruns/`, or what MLFLOW_TRACKING_URI names: a server
+(`http://...`), or a database (`postgresql://...`), whose artifacts lie under `mlruns/` all the same.
 
 The file is created under a lock, in a temporary file renamed into place: several processes on an empty store, or a
 kill during its first migration, ruin it for good otherwise.
 """
 
+import contextlib
 import logging
 import os
+import re
 from functools import cache
 
 from filelock import FileLock
@@ -25,7 +28,8 @@ LEDGER_NOTE = "Every promotion, refusal and rollback, a row each. `crm ledger --
 
 def tracking_uri() -> str:
     """The store's address: `MLFLOW_TRACKING_URI` where it is set, else the SQLite file of this checkout."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{mlruns() / 'mlflow.db'}"
+    told = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{mlruns() / 'mlflow.db'}"
+    return re.sub("^postgres(ql)?://", "postgresql+psycopg://", told)  # the driver that is installed
 
 
 @cache
@@ -35,7 +39,8 @@ def client_of(uri: str):
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
-    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+    with contextlib.nullcontext() if _served(uri) else _locked():  # the first one makes a database's tables
+        return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
 def client():
@@ -66,7 +71,7 @@ def _create() -> None:
     if database.exists():
         return
     mlruns().mkdir(parents=True, exist_ok=True)
-    with FileLock(mlruns() / ".store.lock"):
+    with _locked():
         if database.exists():
             return
         if any((mlruns() / "artifacts").glob("*/*")):  # a new one would forget every version, and the champion
@@ -98,13 +103,25 @@ def experiment(model: str) -> str:
     found = client().get_experiment_by_name(model)
     if found:
         return found.experiment_id
-    with FileLock(mlruns() / ".store.lock"):
+    with _locked():
         found = client().get_experiment_by_name(model)
         if found:
             return found.experiment_id
-        place = None if os.environ.get("MLFLOW_TRACKING_URI") else (mlruns() / "artifacts" / model).as_uri()
+        # a server says where; of a database, they would go to a folder of whatever is the current one
+        place = None if _served(tracking_uri()) else (mlruns() / "artifacts" / model).as_uri()
         note = {LEDGER: LEDGER_NOTE, WATCH: WATCH_NOTE}.get(model, EXPERIMENT_NOTE)
         return client().create_experiment(model, artifact_location=place, tags={"mlflow.note.content": note})
+
+
+def _served(uri: str) -> bool:
+    """Whether a tracking server stands before the store."""
+    return uri.startswith(("http://", "https://"))
+
+
+def _locked() -> FileLock:
+    """Those of this machine come one after the other; a process that has the lock may take it again."""
+    mlruns().mkdir(parents=True, exist_ok=True)
+    return FileLock(mlruns() / ".store.lock", is_singleton=True)
 
 
 def model_experiments() -> list[str]:
