@@ -37,7 +37,9 @@ def run(
     for state in backfill(found, *days, force, say):
         page = report.write(found, state)
         out.print(report.first_line(state), markup=False, soft_wrap=True)
-        out.print(f"report {page}", markup=False, soft_wrap=True)
+        out.print(
+            f"report {page} ({state.bytes / 1e6:,.1f} MB of runs, tables and pages)", markup=False, soft_wrap=True
+        )
         tell(found, report.first_line(state), page, say)
         worst = state.exit_code if state.exit_code not in (0, KEPT) else max(worst, state.exit_code)
     if worst:

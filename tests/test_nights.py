@@ -215,6 +215,34 @@ def test_old_nights_are_removed_and_a_range_stops_at_the_day_that_fails(play, de
         next(runner.backfill(night, date(2023, 12, 5), date(2023, 12, 1), False, print))
 
 
+def test_what_a_later_command_makes_again_is_kept_as_long_as_the_night_says(play, tmp_path):
+    """Of this source and its models only; evidence, runs and versions stay."""
+    home = tmp_path / "home"
+    kept = [
+        "data/scores/model=churn/as_of=2023-11-30/shop.parquet",
+        "data/scores/model=churn/as_of=2023-01-01/telco.parquet",
+        "data/scores/model=clv/as_of=2023-01-01/shop.parquet",
+        "data/evidence/a_run.parquet",
+        "mlruns/artifacts/churn/a_run/artifacts/model/churn.json",
+        "mlruns/notebooks/20_churn-shop-2023-11-30.html",
+    ]
+    old = [
+        "data/scores/model=churn/as_of=2023-01-01/shop.parquet",
+        "data/decisions/model=churn/as_of=2023-01-01/shop-simulated.parquet",
+        "mlruns/notebooks/20_churn-shop-2023-01-01.ipynb",
+    ]
+    for name in [*kept, *old]:
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_bytes(b"x" * 1000)
+    found = play(Played())
+    assert [name for name in [*kept, *old] if (home / name).exists()] == kept
+    assert not (home / "data/decisions/model=churn/as_of=2023-01-01").exists()
+    assert found.bytes > 5000 and state.read("shop_night", DAY).bytes == found.bytes
+    (home / "data/evidence/another.parquet").write_bytes(b"x" * 200_000)
+    later = play(Played(), as_of=date(2023, 12, 4))
+    assert "MB since the night of 2023-12-03" in report._disk(later) and "+0.2 MB" in report._disk(later)
+
+
 def test_a_state_that_was_cut_says_so():
     cut = NightState("n", "2024-01-01", (StepState("check", DONE), StepState("score churn", RUNNING)))
     assert report.first_line(cut).startswith("CUT: n as of 2024-01-01: score churn did not end.") and cut.exit_code == 1

@@ -46,7 +46,13 @@ def _why(step: StepState) -> str:
 def write(night: Night, state: NightState) -> Path:
     """report.html in the night's folder."""
     file = states.place(night.name, date.fromisoformat(state.as_of)) / "report.html"
-    body = [f"<h1>{html.escape(first_line(state))}</h1>", _steps(state), *_changes(night, state), _person(state)]
+    body = [
+        f"<h1>{html.escape(first_line(state))}</h1>",
+        _steps(state),
+        *_changes(night, state),
+        _person(state),
+        _disk(state),
+    ]
     temporary = file.with_suffix(f".{os.getpid()}.tmp")
     temporary.write_text(page(f"{night.name} {state.as_of}", "\n".join(body)), encoding="utf-8")
     os.replace(temporary, file)
@@ -146,3 +152,11 @@ def _person(state: NightState) -> str:
             lines.append(f"{step.name}: {step.said}.")
     items = "".join(f"<li>{html.escape(line)}</li>" for line in lines) or "<li>Nothing.</li>"
     return f"<h2>What needs a person</h2><ul>{items}</ul>"
+
+
+def _disk(state: NightState) -> str:
+    """What runs, tables and pages take up, and how much more than after the night before."""
+    earlier = [day for day in states.days(state.name) if day.isoformat() < state.as_of]
+    before = states.read(state.name, earlier[-1]) if earlier else None
+    since = f", {(state.bytes - before.bytes) / 1e6:+,.1f} MB since the night of {before.as_of}" if before else ""
+    return f"<h2>Disk</h2><p>Runs, tables and pages take {state.bytes / 1e6:,.1f} MB{since}.</p>"

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from contracts.errors import Refused
-from contracts.places import mlruns, root
+from contracts.places import data, mlruns, root
 from contracts.secrets import scrub
 from pipelines.console import stamp
 from pipelines.endings import DONE, ENDINGS, KEPT
@@ -54,6 +54,8 @@ def run(night: Night, as_of: date, force: bool, say: Say) -> NightState:
         given = _given(night, as_of)
         for step in night.steps:
             state = _step(night, step, as_of, state, given, force, say)
+        state = replace(state, bytes=_taken())
+        states.write(state)
         return state
 
 
@@ -173,8 +175,42 @@ def _lock(night: Night, as_of: date):
 
 
 def _sweep(night: Night, as_of: date) -> Iterator[str]:
-    """Remove the folders of nights that are older than the definition keeps, counted from the day that is run."""
+    """Remove what is older than the definition keeps, counted from the day that is run.
+
+    That is the folders of nights, and of this source's models the scores, plans and pages by day: all that a later
+    command makes again. What a version, its evidence or the ledger needs stays.
+    """
+    first = as_of - timedelta(days=night.keep_days)
     for day in states.days(night.name):
-        if day < as_of - timedelta(days=night.keep_days):
+        if day < first:
             shutil.rmtree(states.place(night.name, day))
             yield f"night of {day} removed, {night.keep_days} days and more before {as_of}"
+    old = [file for file in _by_day(night) if _day_of(file) < first.isoformat()]
+    for file in old:
+        file.unlink()
+        with suppress(OSError):  # of another source there may be more
+            file.parent.rmdir()
+    if old:
+        yield f"{len(old)} score tables, plans and pages of days before {first} removed"
+
+
+def _by_day(night: Night) -> list[Path]:
+    """The files of a night's source and models that are called by a day."""
+    labels = (night.source, f"{night.source}-simulated")
+    tables = [
+        data() / kind / f"model={model}" for kind in ("scores", "decisions") for model in night.models
+    ]  # fmt: skip
+    found = [file for folder in tables for label in labels for file in folder.glob(f"as_of=*/{label}.parquet")]
+    pages = [(mlruns() / "notebooks").glob(f"*_{m}-{label}-????-??-??.*") for m in night.models for label in labels]
+    return found + [file for page in pages for file in page]
+
+
+def _day_of(file: Path) -> str:
+    folder = file.parent.name
+    return folder.partition("=")[2] if "=" in folder else file.stem[-10:]
+
+
+def _taken() -> int:
+    """Bytes of all that runs and nights have written, but of raw tables and features."""
+    folders = [mlruns(), *(data() / name for name in ("scores", "decisions", "evidence", "comparisons"))]
+    return sum(file.lstat().st_size for folder in folders for file in folder.rglob("*") if file.is_file())

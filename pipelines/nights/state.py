@@ -36,11 +36,12 @@ class StepState:
 
 @dataclass(frozen=True)
 class NightState:
-    """A night of a day, with its steps in order."""
+    """A night of a day, with its steps in order; bytes: what all runs, tables and pages took up once it was over."""
 
     name: str
     as_of: str
     steps: tuple[StepState, ...]
+    bytes: int = 0
 
     def step(self, name: str) -> StepState:
         """A step by its name; a waiting one where the night did not know it yet."""
@@ -72,7 +73,8 @@ def read(name: str, as_of: date) -> NightState | None:
     if not file.exists():
         return None
     told: Mapping = json.loads(file.read_text(encoding="utf-8"))
-    return NightState(told["name"], told["as_of"], tuple(StepState(**step) for step in told["steps"]))
+    steps = tuple(StepState(**step) for step in told["steps"])
+    return NightState(told["name"], told["as_of"], steps, told.get("bytes", 0))
 
 
 def write(state: NightState) -> None:
