@@ -12,8 +12,10 @@ import pandas as pd
 import pytest
 
 from contracts.errors import Refused
+from pipelines.console import asked
 from pipelines.nights import definition, report, runner, schedulers, state
 from pipelines.nights.state import DONE, FAILED, KEPT, NOT_DUE, NOT_RUN, RUNNING, NightState, StepState
+from pipelines.parameters import complete, notebook_of
 
 DAY = date.fromisoformat(homes.AS_OF)  # a Sunday
 SHOP = """
@@ -54,8 +56,13 @@ def steps(found: NightState) -> dict[str, str]:
     return {step.name: step.state for step in found.steps}
 
 
-def test_the_definition_that_is_ours_is_sound():
-    night = definition.night("nightly")
+@pytest.mark.parametrize("name", ["nightly", "world_night"])
+def test_the_definitions_that_are_ours_are_sound(name):
+    """Each retraining asks for parameters that its notebook declares."""
+    night = definition.night(name)
+    for step in (step for step in night.steps if step.words[0] == "retrain"):
+        notebook, told = notebook_of(step.words[1]), [w for w in step.words if "=" in w]
+        complete(notebook, {**asked(told), "source": night.source, "as_of": homes.AS_OF})
     assert [step.name for step in night.steps][0] == "check" and night.steps[0].words == ("check", night.source)
     assert {step.name for step in night.steps} >= {f"{what} {m}" for what in ("retrain", "score") for m in night.models}
 
