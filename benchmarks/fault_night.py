@@ -1,4 +1,4 @@
-"""A night that costs seconds, on a shop of 200 customers, to be killed many times; and what must hold.
+"""A night that costs seconds, to be killed many times; and what must hold.
 
 Every process is forked from one that has imported everything. What writes nothing is computed once: the preflight
 (contracts, leak battery, training table), and the record that the notebook hands in; pages and pictures are a line. All

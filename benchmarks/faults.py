@@ -1,9 +1,8 @@
 r"""Can a night be cut anywhere and leave nothing half-written? Kills, full disks, a store that is gone, counted.
 
-    python benchmarks/faults.py                     # all of the plan; about half an hour of one core
-    python benchmarks/faults.py --kills 40          # a tenth of it
+    python benchmarks/faults.py                     # all of the plan: about 40 minutes of one core
+    python benchmarks/faults.py --kills 40          # a tenth of the random kills
     python benchmarks/faults.py --only events --only full
-    python benchmarks/faults.py --mutants           # is each promise noticed when it is broken on purpose?
 
 Each case starts from the same project: a shop whose champion is a weak model, on the eve of a night that trains a
 better one, promotes it, and scores everybody (`fault_night.py` says what of it is real). The night is cut; what a
@@ -15,6 +14,8 @@ reader sees at that moment is checked; the night is run again; what it leaves is
     ledger    rows that disagree with an alias, or a broken chain
     other     a store that is not sound, files left behind, a version lost or registered twice
     next run  runs after a cut that did not end well
+
+Each promise is broken on purpose in tests/test_mutants.py.
 """
 
 import contextlib
