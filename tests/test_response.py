@@ -152,6 +152,14 @@ def test_without_a_control_group_those_who_might_have_been_contacted_stand_in(sh
     assert found.propensity.isna().all()
 
 
+def test_all_contacts_beside_a_control_group_are_in_the_trial_and_elsewhere_the_latest(shop):
+    """Both campaigns are over; without a control all others of a day stand in, of the latest third of the days only."""
+    later = Study(date(2024, 7, 15), horizon_days=30, origins=1, spacing_days=30)
+    assert set(frame(trial_table(shop, {}, later, 28, 91)).campaign_id) == {1, 2}
+    targeted = {**shop, "contacts": shop["contacts"].filter(shop["contacts"].arm != "control")}
+    assert set(frame(trial_table(targeted, {}, later, 28, 91)).campaign_id) == {2}
+
+
 def contacts(days=16, each=80, seed=0) -> pd.DataFrame:
     """Contacts on days a fortnight apart; customers of a high rate answer more often."""
     draw = np.random.default_rng(seed)
