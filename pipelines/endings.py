@@ -68,7 +68,9 @@ def ending_of(error: BaseException) -> Ending:
     for found in chain:
         if isinstance(found, OSError) and found.errno in NO_SPACE:
             return DISK_FULL
-        if isinstance(found, MemoryError | duckdb.OutOfMemoryException) or type(found).__name__ == "DeadKernelError":
+        # a kernel that is killed dies so while a cell runs, or before it has begun
+        died = type(found).__name__ == "DeadKernelError" or str(found).startswith("Kernel died before replying")
+        if died or isinstance(found, MemoryError | duckdb.OutOfMemoryException):
             return DISK_FULL if FULL.search(str(found)) else MEMORY
     for found in chain:
         if isinstance(found, Refused):

@@ -75,6 +75,7 @@ class DeadKernelError(RuntimeError):
         (MemoryError(), 10),
         (duckdb.OutOfMemoryException("failed to allocate"), 10),
         (DeadKernelError("Kernel died"), 10),
+        (RuntimeError("Kernel died before replying to kernel_info"), 10),
         (NotebookFailed("20_churn, cell 4: MemoryError: "), 10),
         (ClockJumped("set back"), 11),
         (Stopped("on request"), 143),
