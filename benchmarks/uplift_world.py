@@ -13,7 +13,8 @@ rule; their effects are pulled together by what was seen out of fold, and are wo
 - sleeping dogs who have not left yet, since nothing wakes the others: where half of all are contacted, is a larger
   share of them left alone by the expected gain than by expected response?
 
-In as many companies where no arm does anything, does the rule of notebooks/24_campaign_effect say so?
+In as many companies where no arm does anything, do the rules of notebooks/24_campaign_effect (no effect) and
+22_response (no difference between customers) say so?
 
 Orders are known at once and never come back here, so that the truth, which knows of neither, is what is measured.
 """
@@ -46,12 +47,13 @@ from decisions.targeting import (
 from evaluation import campaign
 from evaluation.calibration import BINS, wilson
 from evaluation.policy_value import given, net_of, policy_gain, policy_value
+from evaluation.uplift import uplift_measures
 from evaluation.uplift_calibration import uplift_calibration, uplift_deciles
 from features.customer_table import customer_table
 from features.subjects import frame
 from models import uplift, uplift_pick
 from models.uplift_forecast import Expected, forecast
-from models.uplift_learners import CLASS, LEARNERS
+from models.uplift_learners import CLASS, LEARNERS, RESPONSE
 from outcomes import after_contacts
 from sources.world import retail
 from sources.world.latent import traits
@@ -176,7 +178,20 @@ def silent(customers: int, seed: int) -> dict:
     }
     arms = {name: [k] for k, name in enumerate(NAMES) if k}
     table = campaign.effects(values, arms, {}, rows.customer_id)
-    return {"seed": seed, "effects found": len(campaign.changed_something(table, FALSE_ALARM))}
+    found = len(campaign.changed_something(table, FALSE_ALARM))
+    return {"seed": seed, "effects found": found, "difference found": difference_found(rows, seed)}
+
+
+def difference_found(rows: pd.DataFrame, seed: int) -> bool:
+    """Whether the notebook on response says that letters change some customers more than others."""
+    judging = (pd.factorize(rows.customer_id, sort=True)[0] % 2).astype(bool)
+    learner, _, expected = learnt(rows[~judging].reset_index(drop=True), rows[judging].reset_index(drop=True))
+    chances = np.broadcast_to(SHARES, (len(rows), len(SHARES)))
+    told = (rows[list(COLUMNS)], rows.bought, rows.number, chances, rows.customer_id)
+    scores = uplift.fit(*told, learners=[("T", uplift.LINEAR)]).scores
+    found = (scores[:, 1:].mean(axis=1) - scores[:, 0])[judging]
+    qini = uplift_measures(found, expected.effect.mean(axis=1), rows.customer_id[judging].to_numpy(), seed)["qini"]
+    return qini.low > 0 and learner != RESPONSE
 
 
 def main(
@@ -201,6 +216,7 @@ def main(
         "rule truly gains": with_effects["true gain"] > 0,
         "rule is truly better than the best single arm": with_effects["true gain"] > with_effects["best single arm"],
         "without effects: none is found": without["effects found"] == 0,
+        "without effects: no difference is found": ~without["difference found"].astype(bool),
     }
     print(f"\n{customers:,} customers, {seeds} seeds from {first}")
     for what, of in counts.items():
