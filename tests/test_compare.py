@@ -24,7 +24,9 @@ def test_one_that_is_not_surely_better_does_not_replace_the_champion(two):
     assert "churn as of 2023-12-10 (run " in second.out and "cannot be told from churn version 1" in second.out
     assert "The champion stays, version 1; this one is the challenger." in second.out
     run = homes.runs(home)[0]
-    assert run.data.tags["crm.gate"] == "not passed" and run.data.metrics["gain/auc"] == 0
+    assert run.data.tags["crm.gate"] == "not passed"
+    # the rankings are equal but for the few beyond the outermost knots, which are tied
+    assert run.data.metrics["gain/auc"] == pytest.approx(0, abs=1e-4)
     assert run.data.metrics["gain/brier/low"] <= run.data.metrics["gain/brier"] <= run.data.metrics["gain/brier/high"]
     files = {file.path for file in homes.client(home).list_artifacts(run.info.run_id, "gate")}
     assert {"gate/gate.csv", "gate/gains.csv", "gate/gains.png", "gate/bands.csv"} <= files

@@ -74,7 +74,11 @@ def test_a_server_that_does_not_answer_has_its_exit_code(tmp_path):
     assert len(ended.err.strip().splitlines()) == 1
 
 
+UNANSWERED = "postgresql://me:{}@127.0.0.1:9/none".format("of-nobody")
+
+
 @pytest.mark.postgres
 def test_a_database_that_does_not_answer_has_its_exit_code(tmp_path):
-    ended = homes.run(homes.make(tmp_path / "home"), "runs", MLFLOW_TRACKING_URI="postgresql://me@127.0.0.1:9/none")
+    ended = homes.run(homes.make(tmp_path / "home"), "runs", MLFLOW_TRACKING_URI=UNANSWERED)
     assert ended.code == 7 and ended.err.startswith("store gone: ") and "Traceback" not in ended.err, ended.err
+    assert len(ended.err.strip().splitlines()) == 1 and "of-nobody" not in ended.err

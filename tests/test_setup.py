@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import os
+import platform
 import re
 import shutil
 import signal
@@ -38,7 +39,8 @@ HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 def environment(python: str, machine: str = "linux") -> dict[str, str]:
     """What markers are judged by."""
-    return {"python_version": python, "python_full_version": f"{python}.9", "extra": "", **MACHINES[machine]}
+    full = platform.python_version() if python == HERE else f"{python}.9"  # a lock may tell 3.11.2 from 3.11.9
+    return {"python_version": python, "python_full_version": full, "extra": "", **MACHINES[machine]}
 
 
 def entries(lock: str) -> list[str]:

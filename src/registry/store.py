@@ -53,11 +53,22 @@ def client():
     if uri == f"sqlite:///{mlruns() / 'mlflow.db'}":
         _create()
     try:
+        _answers(uri)
         return client_of(uri)
     except Exception as error:
+        found = " ".join(str(error).split()).removesuffix(".")
+        uri = re.sub("(//[^/@:]*):[^/@]*@", r"\1@", uri)  # without the password
         raise StoreGone(
-            f"The tracking store {uri} cannot be opened: {error}. Check the address and the disk."
+            f"The tracking store {uri} cannot be opened: {found}. Check the address and the disk."
         ) from error
+
+
+def _answers(uri: str) -> None:
+    """Connect to a database once, and raise what that raises: MLflow would go on trying for minutes, and say so."""
+    if uri.startswith("postgresql+psycopg:"):
+        import psycopg
+
+        psycopg.connect(uri.replace("+psycopg", "", 1), connect_timeout=10).close()
 
 
 def exists() -> bool:
