@@ -26,6 +26,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from typing import NoReturn
 
 os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", MLFLOW_DISABLE_AGENT_HINT="true", MPLBACKEND="Agg")
 for _pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -148,10 +149,19 @@ def fork(action: Callable[[], int], home: Path, at: int = 0, names: Path | None 
     if pid:
         COUNTER.home = ""
         return pid
-    code = 1
-    try:
+
+    def alone() -> int:
         os.setsid()
         os.environ["CRM_HOME"] = str(home)
+        return action()
+
+    _end_with(alone)
+
+
+def _end_with(action: Callable[[], int]) -> NoReturn:
+    """End this process, a fork, with the exit code that `action` gives."""
+    code = 1
+    try:
         code = action()
     except BaseException:
         traceback.print_exc()
@@ -218,18 +228,14 @@ def night(as_of: str) -> int:
 
 def _forked(step: definition.Step, as_of, folder: Path) -> tuple[int, str]:
     log = folder / f"{step.name.replace(' ', '-')}.log"
+
+    def logged() -> int:
+        _to(log)
+        return crm(*step.command(as_of))
+
     pid = os.fork()
     if pid == 0:
-        code = 1
-        try:
-            _to(log)
-            code = crm(*step.command(as_of))
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
+        _end_with(logged)
     (folder / "step.pid").write_text(str(pid))
     try:
         status = os.waitpid(pid, 0)[1]

@@ -18,7 +18,7 @@ def run_name(inputs: Inputs, parameters: Mapping, champion: Version | None) -> s
 
 def _new(inputs: Inputs, parameters: Mapping, champion: Version | None) -> list[str]:
     if champion is None:
-        return ["no champion yet"]
+        return ["no champion before"]
     try:
         then = about.content(champion.run_id, recipe.FILE)
     except (Refused, OSError):

@@ -289,7 +289,7 @@ def test_contributions_are_exact(models, now):
 
 def test_the_error_of_totals_by_hand():
     """Two snapshots a horizon apart, off by 0.2 and 0: (3 * 0.0225 + 2 * 0.02) / 5, five degrees; twice as far."""
-    seen = pd.DataFrame({"origin": [DAY, DAY + timedelta(days=60)], "error": [0.2, 0.0]})
+    seen = pd.DataFrame({"origin": [DAY, DAY + timedelta(days=60)], "true": np.exp([0.2, 0.0]), "foretold": 1.0})
     assert clv_choice.total_error(seen, 60, 60) == (pytest.approx(np.sqrt(0.0215)), 5.0)
     assert clv_choice.total_error(seen, 60, 120).deviation == pytest.approx(np.sqrt(0.043))
     assert clv_choice.total_error(seen.assign(origin=DAY), 60, 60).freedom == 4.0

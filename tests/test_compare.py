@@ -51,7 +51,7 @@ def test_a_comparison_lists_who_changes_band_and_keeps_them_out_of_the_store(two
     [
         (("churn/2", "churn/1"), "the first was tested at 2023-11-12, later than the second's 2023-11-05"),
         (("churn/1", "churn/1"), "A run is compared with another"),
-        (("churn/1", "churn/7"), "must name one run"),
+        (("churn/1", "churn/7"), "'churn/7' must name a version, but churn has versions 1 to 2."),
         (("churn/1", "abc"), "must name one run"),
     ],
 )

@@ -45,6 +45,9 @@ def an_experiment_is_judged_by_effects(home):
     cents = {"uplift/qini_cents", "uplift/gain_over_none_cents"}
     assert {"uplift/qini", "uplift/qini_gain_over_response"} | cents <= found.keys()
     assert 0.5 < found["test/auc"] < 0.9
+    (table,) = (home / "mlruns").glob(f"**/{run.info.run_id}/artifacts/gate/gate-simulated.csv")
+    gate = pd.read_csv(table).set_index("check")
+    assert gate.loc["same bytes when fitted again", "found"] == 1
     said = run.data.tags["mlflow.note.content"]
     assert "over sending none" in said
     assert ("Send by effect" in said) == (found["uplift/gain_over_none_cents/low"] > 0) == ("No letter" not in said)

@@ -49,7 +49,7 @@ def nothing_unfinished(home):
 
 def test_a_run_says_what_it_was_made_of_and_what_it_found(trained):
     (run,) = homes.runs(trained)
-    assert run.info.status == "FINISHED" and run.info.run_name == "2023-12-03 shop: no champion yet"
+    assert run.info.status == "FINISHED" and run.info.run_name == "2023-12-03 shop: no champion before"
     metrics, params, tags = run.data.metrics, run.data.params, run.data.tags
     for name in ("test/auc", "test/ece", "test/pr_auc", "naive/auc", "logistic/auc", "test/auc_gain_over_naive"):
         assert metrics[f"{name}/low"] <= metrics[name] <= metrics[f"{name}/high"]

@@ -61,7 +61,7 @@ def test_experiments_keep_a_view_of_columns_that_are_there(shop):
         link = f"#/experiments/{kept.experiment_id}/runs?viewStateShareKey=reviewer"
         assert link in kept.tags["mlflow.note.content"]
     (run,) = homes.runs(shop)
-    assert run.data.tags["batch"] == f"{homes.AS_OF} shop" and run.info.run_name.endswith(" shop: no champion yet")
+    assert run.data.tags["batch"] == f"{homes.AS_OF} shop" and run.info.run_name.endswith(" shop: no champion before")
     assert run.data.tags["mlflow.note.content"].startswith("**Passes: ")
 
 
@@ -122,4 +122,4 @@ def test_a_run_is_called_by_what_is_new_beside_the_champion(as_of, changed, said
     given = Given(**changed)
     parameters = {"as_of": as_of, "source": "shop", **given.recipe["parameters"]}
     assert run_name(given, parameters, champion) == said
-    assert run_name(given, parameters, None) == f"{as_of} shop: no champion yet"
+    assert run_name(given, parameters, None) == f"{as_of} shop: no champion before"

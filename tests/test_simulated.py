@@ -62,7 +62,7 @@ def test_the_other_notebooks_run_on_the_world_too(made, tmp_path, monkeypatch, n
 def test_a_run_and_its_version_bear_the_word(made):
     (run,) = homes.runs(made[0])
     (version,) = homes.client(made[0]).search_model_versions("name = 'churn'")
-    assert run.info.run_name == f"{AS_OF} world-simulated: no champion yet"
+    assert run.info.run_name == f"{AS_OF} world-simulated: no champion before"
     assert run.data.tags["crm.label"] == version.tags["crm.label"] == "world-simulated"
     assert "Simulated" in run.data.tags["mlflow.note.content"] and "Simulated" in version.description
     assert all(WORD in found.dataset.source for found in run.inputs.dataset_inputs)

@@ -13,7 +13,6 @@ from contracts.subjects import keys_of
 from decisions import refusal
 from decisions.lending import APPROVE, Rules, approved_up_to, loan_plan
 from evaluation.comparison import Difference
-from evaluation.estimate import Estimate
 from evaluation.gate import Check
 from evaluation.grades import MasterScale
 from evaluation.lending import Terms, loan_profit
@@ -24,8 +23,13 @@ from features.subjects import frame, population
 from features.subjects import subjects as with_features
 from models import credit
 from pipelines.kinds import Model, probabilities
+from pipelines.kinds.probabilities import gains, measured
 from sources.source import Source
 
+__all__ = [
+    "HEADLINE", "QUESTION", "bands", "columns", "decide", "explained", "gains", "gate", "judged_on", "load", "measured",
+    "money", "scored", "selected", "slices", "sql", "strategies", "subjects", "worth",
+]  # fmt: skip
 QUESTION = ("source", "horizon_days", "past_due_days", "indeterminate_days")
 HEADLINE = ("auc", "AUC")
 
@@ -85,11 +89,6 @@ def bands(score: np.ndarray, about: Mapping) -> np.ndarray:
     return MasterScale.from_json(about["scale"]).name(score)
 
 
-def gains(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """AUC and the other measures of probabilities."""
-    return probabilities.gains(rows, seed)
-
-
 def money(rows: pd.DataFrame, about: Mapping, seed: int) -> Difference:
     """What approving whom the second model would brings more than whom the first would, at the second's cut-off."""
     y, (old, new) = rows.outcome.to_numpy(dtype=float), (selected(rows[n], about) for n in ("champion", "score"))
@@ -104,11 +103,6 @@ def strategies(rows: pd.DataFrame, about: Mapping, seed: int) -> dict[str, Strat
         name: strategy_curve(y, rows[column], rows.exposure_cents, terms, rows.customer_id, seed)
         for name, column in names.items()
     }
-
-
-def measured(rows: pd.DataFrame) -> Estimate:
-    """The AUC."""
-    return probabilities.measured(rows)
 
 
 def slices(rows: pd.DataFrame, about: Mapping) -> pd.DataFrame:

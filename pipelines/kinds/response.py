@@ -9,18 +9,21 @@ import numpy as np
 import pandas as pd
 
 from contracts.errors import Refused
-from decisions import mailing, retention
-from decisions.scores import band
-from evaluation.comparison import Difference
-from evaluation.gate import Check
-from evaluation.money import Offer, profit_gain, worth_contacting
+from decisions import mailing
+from evaluation.money import Offer
 from features.campaigns import SENT, sendable, sent, sent_hashes, sent_sql
 from features.identity import features_sql
 from features.subjects import frame, population
 from models import response
 from pipelines.kinds import Model, probabilities
+from pipelines.kinds.contacts import bands, gate, money, selected, slices, worth
+from pipelines.kinds.probabilities import gains, measured
 from sources.source import Source
 
+__all__ = [
+    "HEADLINE", "QUESTION", "bands", "columns", "decide", "gains", "gate", "judged_on", "load", "measured", "money",
+    "scored", "selected", "slices", "sql", "subjects", "worth",
+]  # fmt: skip
 QUESTION = ("source", "horizon_days", "history_days")
 HEADLINE = ("auc", "AUC")
 
@@ -62,37 +65,6 @@ def judged_on(source: Source, about: Mapping, rows: pd.DataFrame) -> pd.DataFram
     known = source.tables["contacts"].schema()
     spine = ibis.memtable(keys).cast({**{name: known[name] for name in SENT[:2]}, "origin": "date"})
     return frame(sent(spine, source.tables, source.attributes))
-
-
-def selected(score: np.ndarray, about: Mapping) -> np.ndarray:
-    """Those whose contact pays if they answer with as much as the average."""
-    return worth_contacting(score, Offer(**about["offer"]))
-
-
-def bands(score: np.ndarray, about: Mapping) -> np.ndarray:
-    """high: a contact of the average amount pays; low: below half the base rate; middle: between."""
-    return band(score, retention.threshold(Offer(**about["offer"])), about["base_rate"])
-
-
-def gains(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """AUC and the other measures of probabilities."""
-    return probabilities.gains(rows, seed)
-
-
-def money(rows: pd.DataFrame, about: Mapping, seed: int) -> Difference:
-    """What sending to whom the second model would brings more than to whom the first would."""
-    y, (old, new) = rows.outcome.to_numpy(dtype=float), (selected(rows[n], about) for n in ("champion", "score"))
-    return profit_gain(y, old, new, Offer(**about["offer"]), rows.customer_id, seed)
-
-
-def slices(rows: pd.DataFrame, about: Mapping) -> pd.DataFrame:
-    """The declared groups."""
-    return probabilities.slices(rows, selected(rows.score.to_numpy(), about))
-
-
-def gate(rows: pd.DataFrame, rule: Mapping, about: Mapping, seed: int) -> tuple[list[Check], pd.DataFrame]:
-    """As `evaluation.gate`."""
-    return probabilities.gate(rows, rule, selected(rows.score.to_numpy(), about), seed)
 
 
 def scored(model: Model, table: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """The training table of response, and its leak battery."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pandas as pd
 
@@ -24,6 +25,13 @@ def training(source: Source, parameters: Mapping) -> pd.DataFrame:
     refuse_few(table, "answered", "not answered")
     refuse_leaks(table, parameters["leak_bound_events"], parameters["allowed_columns"].split(","))
     return table
+
+
+def again(table: pd.DataFrame, parameters: Mapping, model: response.Response) -> response.Response:
+    """The registered model fitted once more, as the notebook fits it: the pick and the amounts, on all rows."""
+    columns = model.amounts.encoder.columns  # all, whatever the pick reads
+    fitted = response.fit(model.name, table, columns, parameters["effort"], parameters["seed"])
+    return replace(fitted, about=model.about)
 
 
 def battery(source: Source, table: pd.DataFrame, parameters: Mapping) -> list[Check]:

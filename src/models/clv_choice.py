@@ -128,22 +128,24 @@ def totals(closed: Sequence[Snapshot], choice: Choice) -> pd.DataFrame:
 
 
 def total(one: Snapshot, by: str, foretold: np.ndarray) -> pd.DataFrame:
-    """One row: origin, by (which model), foretold and true cents of all customers, error (log of true by foretold)."""
-    true, said = float(one.outcome.sum()), float(foretold.sum())
-    row = {"origin": one.table.origin.iloc[0], "by": by, "foretold": said, "true": true, "error": np.log(true / said)}
+    """One row: origin, by (which model), foretold and true cents of all customers, bias (the excess as a share)."""
+    true, said = np.float64(one.outcome.sum()), np.float64(foretold.sum())
+    row = {"origin": one.table.origin.iloc[0], "by": by, "foretold": said, "true": true, "bias": said / true - 1}
     return pd.DataFrame([row])
 
 
 def total_error(backtest: pd.DataFrame, snapshot_days: int, days: int) -> TotalError:
-    """How far totals were off: the root mean square of the errors, which counts as many times as there are snapshots
-    that do not overlap, since those that do tell of the same weather, beside `BEFORE`: one lucky snapshot, or one that
-    was badly foretold, does not decide alone.
+    """How far totals were off: the root mean square of log(true / foretold).
+
+    It counts as many times as there are snapshots that do not overlap, since those that do tell of the same weather,
+    beside `BEFORE`: one lucky snapshot, or one that was badly foretold, does not decide alone.
 
     The error of a longer horizon is taken to grow with its square root.
     """
     seen = 1.0 + (max(backtest.origin) - min(backtest.origin)).days // snapshot_days
     off, worth = BEFORE
-    variance = (worth * off**2 + seen * float((backtest.error**2).mean())) / (worth + seen)
+    errors = np.log(backtest.true / backtest.foretold)
+    variance = (worth * off**2 + seen * float((errors**2).mean())) / (worth + seen)
     return TotalError(float(np.sqrt(variance * max(1.0, days / snapshot_days))), worth + seen)
 
 

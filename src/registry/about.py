@@ -3,7 +3,7 @@
 import csv
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +80,13 @@ def run_named(text: str) -> str:
         raise Refused("There are no runs yet. `crm retrain` makes one.")
     if "/" in text:
         model, _, number = text.partition("/")
-        found = [v.run_id for v in versions(model) if str(v.number) == number]
+        there = versions(model)
+        found = [v.run_id for v in there if str(v.number) == number]
+        if there and not found:
+            raise Refused(
+                f"{text!r} must name a version, but {model} has {_listed([v.number for v in there])}. One that is "
+                f"alone is judged beside the naive rule: its page in `make ui` says how it stands."
+            )
     else:
         runs = client().search_runs(model_experiments(), max_results=5000) if len(text) >= 8 else []
         found = [run.info.run_id for run in runs if run.info.run_id.startswith(text)]
@@ -90,6 +96,10 @@ def run_named(text: str) -> str:
             f"{len(found)}. `crm runs` lists them."
         )
     return found[0]
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return f"version {numbers[0]} only" if len(numbers) == 1 else f"versions {min(numbers)} to {max(numbers)}"
 
 
 def gate(run_id: str) -> list[dict[str, str]]:
