@@ -1,6 +1,7 @@
-"""Run by Airflow's own Python, not by ours: load a DAG file, tell what is in it as JSON, and execute one of its tasks.
+"""Run by Airflow's own Python, not by ours: load a DAG file, tell what is in it as JSON, execute one of its tasks,
+and what it raises where a command ends with each of some exit codes.
 
-airflow_reads.py FOLDER DAY,DAY TASK
+airflow_reads.py FOLDER DAY,DAY TASK CODE,CODE
 """
 
 import json
@@ -27,4 +28,11 @@ for task in dag.tasks:
     if task.task_id == run:
         task.bash_command = commands[0]
         said["ran"] = task.execute({})
+        said["raised"] = {}
+        for code in sys.argv[4].split(","):
+            task.bash_command = f"exit {code}"
+            try:
+                task.execute({})
+            except Exception as error:
+                said["raised"][code] = type(error).__name__
 print(f"\n{json.dumps(said)}")

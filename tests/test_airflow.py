@@ -8,8 +8,11 @@ import homes
 import pytest
 from conftest import unavailable
 
+from pipelines.endings import DONE, ENDINGS, KEPT
+
 AIRFLOW = homes.HOUSE / ".venv" / "airflow" / "bin" / "python"
 MONDAY, TUESDAY = "2023-12-04", "2023-12-05"
+CODES = ",".join(f"{ending.code}" for ending in ENDINGS if ending not in (DONE, KEPT))
 NIGHT = """
 source: shop
 models: [churn, clv]
@@ -39,7 +42,14 @@ def told(tmp_path_factory):
     (folder / "dags" / "crm.py").write_text(ended.out)
     its_own = {"AIRFLOW_HOME": str(folder), "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "PATH": os.environ["PATH"]}
     its_own |= {"PYTHONPATH": os.pathsep.join([str(homes.HOUSE), str(homes.HOUSE / "src")]), "HOME": str(folder)}
-    asked = [AIRFLOW, homes.HOUSE / "tests" / "airflow_reads.py", folder / "dags", f"{MONDAY},{TUESDAY}", "check"]
+    asked = [
+        AIRFLOW,
+        homes.HOUSE / "tests" / "airflow_reads.py",
+        folder / "dags",
+        f"{MONDAY},{TUESDAY}",
+        "check",
+        CODES,
+    ]
     read = subprocess.run([*map(str, asked)], env=its_own, cwd=folder, capture_output=True, text=True, timeout=600)
     assert read.returncode == 0, read.stdout + read.stderr
     return json.loads(read.stdout.strip().splitlines()[-1])
@@ -76,6 +86,14 @@ def test_a_step_that_is_not_due_ends_well_and_does_nothing(told):
 
 def test_a_champion_that_stays_is_no_failure_and_all_else_is(told):
     command, _ = told["tasks"]["score_churn"]["commands"]
-    for code, ended in ((0, 0), (3, 0), (2, 1), (5, 1)):
+    for code, ended in ((0, 0), (3, 0), (2, 2), (5, 5), (137, 137)):
         run = command.replace("-m pipelines", f"-c 'raise SystemExit({code})' ")
         assert subprocess.run(["bash", "-c", run]).returncode == ended
+
+
+def test_what_would_end_the_same_way_again_is_not_tried_again(told):
+    """As in a night by hand: Airflow does not retry a task that raised its AirflowFailException."""
+    for ending in (ending for ending in ENDINGS if ending not in (DONE, KEPT)):
+        raised = "AirflowException" if ending.again else "AirflowFailException"
+        assert told["raised"][f"{ending.code}"] == raised, ending
+    assert told["raised"]["2"] == "AirflowFailException"

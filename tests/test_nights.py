@@ -273,7 +273,8 @@ def test_the_airflow_file_has_a_task_a_step_in_the_order_of_needs(monkeypatch):
     tasks, arrows = {}, []
 
     class Task:
-        def __init__(self, task_id, bash_command, cwd):
+        def __init__(self, task_id, bash_command, cwd, skip_on_exit_code):
+            assert skip_on_exit_code == [1, 2, 143]
             self.id = task_id
             tasks[task_id] = bash_command
 
@@ -290,9 +291,11 @@ def test_the_airflow_file_has_a_task_a_step_in_the_order_of_needs(monkeypatch):
         def __exit__(self, *_):
             return None
 
-    names = ["airflow", "airflow.providers", "airflow.providers.standard", "airflow.providers.standard.operators",
-             "airflow.providers.standard.operators.bash"]  # fmt: skip
+    operators = "airflow.providers.standard.operators"
+    names = ["airflow", "airflow.sdk", "airflow.sdk.exceptions", "airflow.providers", "airflow.providers.standard",
+             operators, f"{operators}.bash"]  # fmt: skip
     made = {name: types.ModuleType(name) for name in names}
+    made[names[2]].AirflowFailException = made[names[2]].AirflowSkipException = Exception
     made["airflow"].DAG, made[names[-1]].BashOperator = Dag, Task
     for name, module in made.items():
         monkeypatch.setitem(sys.modules, name, module)
@@ -300,7 +303,7 @@ def test_the_airflow_file_has_a_task_a_step_in_the_order_of_needs(monkeypatch):
     exec(compile(schedulers.airflow(night), "dag.py", "exec"), {})
     assert list(tasks) == [step.name.replace(" ", "_") for step in night.steps]
     assert ("check", "retrain_churn") in arrows and ("retrain_churn", "score_churn") in arrows
-    assert "{{ data_interval_end | ds }}" in tasks["score_churn"] and tasks["score_churn"].endswith("|| test $? -eq 3")
+    assert "--as-of {{ data_interval_end | ds }} || " in tasks["score_churn"]
 
 
 # --- for real, on the shop ---

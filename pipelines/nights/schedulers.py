@@ -9,9 +9,11 @@ import shlex
 import sys
 
 from contracts.places import root
+from pipelines.endings import DONE, ENDINGS, KEPT
 from pipelines.nights.definition import WEEKDAYS, Night, Step
 
 KINDS = ("cron", "systemd", "airflow")
+FINAL = [ending.code for ending in ENDINGS if not ending.again and ending not in (DONE, KEPT)]
 MARK = "# crm night "
 
 
@@ -37,11 +39,15 @@ def systemd(night: Night) -> dict[str, str]:
 
 
 def airflow(night: Night) -> str:
-    """A DAG file: a Bash task a step, each with the command that a person would type; no import of ours."""
+    """A DAG file: a Bash task a step, each with the command that a person would type; no import of ours.
+
+    What would end in the same way again, a refusal or a bug, fails at once, as in a night that is run by hand.
+    """
     hour, minute = night.at.split(":")
     tasks = [
-        f"    {_variable(step)} = BashOperator(\n        task_id={_variable(step)!r},\n"
-        f"        bash_command={_bash(step)!r},\n        cwd={str(root())!r},\n    )"
+        f"    {_variable(step)} = Step(\n        task_id={_variable(step)!r},\n"
+        f"        bash_command={_bash(step)!r},\n        cwd={str(root())!r},\n"
+        f"        skip_on_exit_code={FINAL},\n    )"
         for step in night.steps
     ]
     arrows = [f"    {_variable_of(need)} >> {_variable(step)}" for step in night.steps for need in step.needs]
@@ -54,8 +60,21 @@ def airflow(night: Night) -> str:
         "",
         "try:",
         "    from airflow.providers.standard.operators.bash import BashOperator",
+        "    from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException",
         "except ImportError:  # Airflow 2",
+        "    from airflow.exceptions import AirflowFailException, AirflowSkipException",
         "    from airflow.operators.bash import BashOperator",
+        "",
+        "",
+        "class Step(BashOperator):",
+        '    """Fails at once, and is not retried, with an exit code that the next try would end with, too."""',
+        "",
+        "    def execute(self, context):",
+        "        try:",
+        "            return super().execute(context)",
+        "        except AirflowSkipException as ended:",
+        "            raise AirflowFailException(str(ended)) from None",
+        "",
         "",
         "with DAG(",
         f"    dag_id='crm_{night.name}',",
@@ -78,7 +97,7 @@ def _bash(step: Step) -> str:
     due = "|".join(str(WEEKDAYS.index(name) + 1) for name in step.weekdays)
     # by its number: what `date` calls a day follows the language of the machine
     skip = f"case {{{{ data_interval_end.isoweekday() }}}} in {due}) ;; *) exit 0;; esac; " if due else ""
-    return f"{_exported()}{skip}{_crm()} {words} || test $? -eq 3"
+    return f"{_exported()}{skip}{_crm()} {words} || ( code=$?; test $code -eq {KEPT.code} || exit $code )"
 
 
 def _variable(step: Step) -> str:
