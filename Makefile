@@ -24,7 +24,7 @@ export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env install demo test test-fast spark airflow browser lab ui lint lock clean
+.PHONY: help env install demo test test-fast spark airflow browser postgres lab ui lint lock clean
 
 help: ## this list
 	@awk -F ': *[^#]*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -57,6 +57,7 @@ demo: env ## real customer data, all the way to a registered, explained, scored 
 
 test: env spark airflow ## all tests
 	@[ -e $(ENV)/browser ] || $(MAKE) --no-print-directory browser
+	@[ -e $(ENV)/postgres ] || $(MAKE) --no-print-directory postgres
 	@$(PY) -m pytest
 
 test-fast: env ## the tests that take seconds and need no browser
@@ -90,6 +91,15 @@ browser: env ## Chromium for the tests that open pages, from Debian's packages w
 		chromium fonts-dejavu-core || echo "Chromium could not be installed: tests that open pages will be skipped."; \
 	else echo "No Chromium here: tests that open pages will be skipped. Install it by hand to run them."; fi
 	@touch $(ENV)/browser
+
+# PostgreSQL for the tests that start one of their own, as a source and as the store of runs. The stamp: as above.
+postgres: env ## PostgreSQL for the tests that start one, from Debian's packages where we may install them
+	@if command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then :; \
+	elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+		postgresql || echo "PostgreSQL could not be installed: tests that start one will be skipped."; \
+	else echo "No PostgreSQL here: tests that start one will be skipped. Install it by hand to run them."; fi
+	@touch $(ENV)/postgres
 
 # The kernel called python3 is this environment's, whatever others of that name the user or the machine has.
 lab: export JUPYTER_PREFER_ENV_PATH := 1

@@ -9,6 +9,7 @@ from glob import glob
 from pathlib import Path
 
 import pytest
+from conftest import unavailable
 
 
 @pytest.fixture
@@ -16,14 +17,14 @@ def server(tmp_path):
     """A PostgreSQL of its own on loopback, thrown away afterwards; its URL without a password."""
     found = shutil.which("initdb") or next(iter(sorted(glob("/usr/lib/postgresql/*/bin/initdb"))), None)
     if found is None:
-        pytest.skip("PostgreSQL's initdb is not installed")
+        unavailable("PostgreSQL's initdb is not installed; `make postgres` installs it on Debian as root")
     tools = Path(found).resolve().parent
     as_user = {}
     if os.getuid() == 0:  # the server refuses to run as root
         try:
             who = pwd.getpwnam("postgres")
         except KeyError:
-            pytest.skip("PostgreSQL does not run as root, and there is no user postgres")
+            unavailable("PostgreSQL does not run as root, and there is no user postgres")
         as_user = {"user": who.pw_uid, "group": who.pw_gid, "extra_groups": []}
     home = Path(
         subprocess.run(

@@ -5,6 +5,8 @@ import subprocess
 import sys
 
 import homes
+import pandas as pd
+import psycopg
 import pytest
 from postgres import server  # noqa: F401
 
@@ -65,6 +67,25 @@ def test_several_processes_register_at_once_in_postgresql(tmp_path, server):  # 
     all_are_there(tmp_path, MLFLOW_TRACKING_URI=server)
     assert len(list((tmp_path / "mlruns" / "artifacts" / "churn").glob("*/artifacts/model/churn.json"))) == 3
     assert sorted(p.name for p in tmp_path.iterdir()) == ["mlruns"] and not (tmp_path / "mlruns" / "mlflow.db").exists()
+
+
+@pytest.mark.postgres
+def test_a_whole_retraining_and_its_scores_in_postgresql(tmp_path, server, monkeypatch):  # noqa: F811
+    """From check to champion by the command line; the store is the database, and nothing of it lies in the project."""
+    home = homes.make(tmp_path / "home", homes.QUICK)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    made = homes.crm(home, "retrain", "churn", "--source", "shop", "--as-of", homes.AS_OF, "-p", "origins=2")
+    assert made.code == 0 and "It is the champion." in made.out, made.err
+    scored = homes.crm(home, "score", "churn", "--source", "shop", "--as-of", homes.AS_OF)
+    assert scored.code == 0, scored.err
+    assert len(pd.read_parquet(home / "data/scores/model=churn" / f"as_of={homes.AS_OF}" / "shop.parquet")) > 100
+    told = homes.crm(home, "ledger", "churn", "--verify")
+    assert told.code == 0 and "promoted" in told.out, told
+    with psycopg.connect(server) as database:
+        statuses = database.execute("SELECT DISTINCT status FROM runs").fetchall()
+        aliases = database.execute("SELECT alias, version FROM registered_model_aliases ORDER BY alias").fetchall()
+    assert statuses == [("FINISHED",)] and aliases == [("challenger", 1), ("champion", 1)]
+    assert not list(home.rglob("*.db")) and not list((home / "mlruns" / "stage").iterdir())
 
 
 def test_a_server_that_does_not_answer_has_its_exit_code(tmp_path):
