@@ -16,12 +16,29 @@ from datetime import date
 from pathlib import Path
 
 import pandas as pd
-from fault_night import DAY, EARLIER, NEXT, ORIGINS, Nights, crm, ended, fork, homes, logged, night, seen, wait
+from fault_night import (
+    COUNTER,
+    DAY,
+    EARLIER,
+    NEXT,
+    ORIGINS,
+    Nights,
+    crm,
+    ended,
+    fork,
+    homes,
+    logged,
+    night,
+    seen,
+    wait,
+)  # fmt: skip
 
+from contracts import erasing, spreadsheets
 from decisions.scores import write_table
 from pipelines import gate
 from pipelines.nights import state
 from registry import evidence, ledger, runs, store, versions
+from sources import packaged
 
 SOURCES = 8
 
@@ -30,7 +47,10 @@ SOURCES = 8
 
 
 def writers(nights: Nights, kills: int, draw: random.Random) -> Iterator[tuple[str, int, list[str]]]:
-    """Each writer of tables, killed at random moments: a reader finds the old file or the new one, never another."""
+    """Each writer of tables, killed: a reader finds the old table or the new one, and the next writer ends well.
+
+    Half of the kills are before an event, each in turn, the others at random moments.
+    """
     for name, write in WRITERS.items():
         yield from _killed_writer(name, write, nights, kills, draw)
 
@@ -67,52 +87,96 @@ def _state(home: Path, n: int) -> None:
     state.write(state.NightState("faulty", "2024-01-01", steps))
 
 
-def _features(home: Path, n: int) -> None:
-    crm("features", "shop", "--as-of", DAY if n < 60_000 else NEXT, "--out", str(home / "features.parquet"))
+def _list(home: Path, n: int) -> None:
+    spreadsheets.write_csv(_rows(n), home / "list.csv")
 
 
-WRITERS: dict[str, Callable[[Path, int], None]] = {
+def _packaged(home: Path, n: int) -> None:
+    packaged._write(_rows(n), home / "data" / "raw" / "of_a_package.parquet")
+
+
+def _erased(home: Path, n: int) -> None:
+    file = home / "data" / "raw" / "table.parquet"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        _rows(n).to_parquet(file)
+        return
+    erasing.parquet_without(file, {"customer_id": {"7"}})
+
+
+def _features(home: Path, n: int) -> int:
+    return crm("features", "shop", "--as-of", DAY if n < MANY else NEXT, "--out", str(home / "features.parquet"))
+
+
+FEW, MANY = 50_000, 70_000
+WRITERS: dict[str, Callable[[Path, int], int | None]] = {
     "scores": _scores, "evidence": _evidence, "digests of rows": _digests, "comparison": _comparison,
-    "state of a night": _state, "features and day tables": _features,
+    "state of a night": _state, "list for a spreadsheet": _list, "packaged data": _packaged,
+    "table without a person": _erased, "features and day tables": _features,
 }  # fmt: skip
 
 
 def _killed_writer(name, write, nights, kills, draw):
     home, old = nights.fresh(), nights.home.parent / "old"
     shutil.rmtree(old, ignore_errors=True)
-    wait(fork(logged(lambda: write(home, 50_000) or 0, nights.log), home))
+
+    def written(rows: int) -> Callable[[], int]:
+        return logged(lambda: write(home, rows) or 0, nights.log)
+
+    assert wait(fork(written(FEW), home)) == 0, nights.log.read_text()
     shutil.copytree(home, old)
     before, clock = _visible(home), time.monotonic()
-    wait(fork(logged(lambda: write(home, 70_000) or 0, nights.log), home))
-    took, after = time.monotonic() - clock, _visible(home)
+    assert wait(fork(written(MANY), home)) == 0, nights.log.read_text()
+    took, events, after = time.monotonic() - clock, COUNTER.counted(), _visible(home)
     assert before != after, f"{name}: the writer must change something"
-    for _ in range(kills):
-        shutil.rmtree(home)
-        shutil.copytree(old, home)
-        pid, moment = fork(logged(lambda: write(home, 70_000) or 0, nights.log), home), draw.uniform(0, took)
-        time.sleep(moment)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGKILL)
+    for k in range(kills):
+        _again_from(old, home)
+        pid = fork(written(MANY), home, 0 if k % 2 else 1 + k // 2 % events)
+        if k % 2:
+            time.sleep(draw.uniform(0, took))
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
         wait(pid)
-        now = _visible(home)
-        torn = [path for path, sha in now.items() if sha not in (before.get(path), after.get(path))]
-        torn += [path for path in before if path in after and path not in now]
-        yield f"killed: {name}", 1, [f"torn: {path}" for path in torn if not _manifest(home, path)]
+        wrong = _torn(home, before, after)
+        again = ended(home, lambda: write(home, MANY) or 0)
+        wrong += [f"next run: it ended with {again.code}: {again.said[-200:]}"] * (again.code != 0)
+        wrong += [f"next run: other tables than without a kill: {path}" for path in _other(_visible(home), after)]
+        left = list(home.rglob("*.tmp"))
+        yield f"killed: {name}", 1, wrong + [f"left behind: {path.relative_to(home)}" for path in left]
 
 
 def _visible(home: Path) -> dict[str, str]:
-    """Digests of what a reader sees: not what is hidden or temporary, and not what the writers are given."""
+    """Digests of what a reader sees: not what is hidden or temporary, and not what the writers are given.
+
+    Of day tables, a reader sees the files that the manifest names, and their rows in any order.
+    """
     found = {k: v for k, v in homes.digest(home).items() if not k.startswith(("given", "mlruns/locks"))}
-    return {k: v for k, v in found.items() if not k.endswith(".tmp") and "/." not in f"/{k}"}
+    seen = {k: v for k, v in found.items() if not k.endswith(".tmp") and "/." not in f"/{k}"}
+    for manifest in home.rglob("manifest.json"):
+        place = str(manifest.parent.relative_to(home))
+        seen = {k: v for k, v in seen.items() if not k.startswith(f"{place}/")}
+        for name, table in json.loads(manifest.read_text()).items():
+            seen |= {f"{place}/{name}/{file}": _rows_of(manifest.parent / name / file) for file in table["files"]}
+    return seen
 
 
-def _manifest(home: Path, path: str) -> bool:
-    """A manifest of day tables between two of its commits: whole, and naming only files that are there."""
-    file = home / path
-    if file.name != "manifest.json" or not file.exists():
-        return False
-    told = json.loads(file.read_text())
-    return all((file.parent / name / part).is_file() for name, table in told.items() for part in table["files"])
+def _rows_of(file: Path) -> str:
+    """A digest of a table's rows in any order; of one that cannot be read, what is wrong."""
+    try:
+        return str(pd.util.hash_pandas_object(pd.read_parquet(file), index=False).sum())
+    except Exception as error:
+        return f"unreadable: {error}"
+
+
+def _torn(home: Path, before: dict[str, str], after: dict[str, str]) -> list[str]:
+    """The tables that are neither the old ones nor the new ones, and those that are gone though both have them."""
+    now = _visible(home)
+    torn = [path for path, sha in now.items() if sha not in (before.get(path), after.get(path))]
+    return [f"torn: {path}" for path in [*torn, *(p for p in before if p in after and p not in now)]]
+
+
+def _other(now: dict[str, str], after: dict[str, str]) -> list[str]:
+    return [path for path in {*now, *after} if now.get(path) != after.get(path)]
 
 
 # --- the store ---

@@ -34,7 +34,7 @@ from typing import Annotated
 import fault_cases as cases
 import psutil
 import typer
-from fault_night import NEXT, Nights, ended, fork, logged, night, seen, settled, wait
+from fault_night import COUNTER, NEXT, Nights, ended, fork, logged, night, seen, settled, wait
 
 from pipelines import retrain
 
@@ -91,36 +91,49 @@ def at_events(nights: Nights, most: int) -> Tally:
 
 
 def at_random(nights: Nights, kills: int, whom: str, draw: random.Random) -> Tally:
-    """Killed at a random moment: the group, the kernel (as where memory runs out), or the runner or its step alone."""
+    """Killed at a random moment: the group, the kernel (as where memory runs out), or the runner or its step alone.
+
+    The moment lies between two events, each pair of them as likely as another; that of a kernel is one of its own. One
+    night in ten whose group is killed has a kernel, which is in no group of ours and dies of itself.
+    """
     tally = Tally(f"killed at random: {whom}")
-
-    def action() -> int:
-        retrain.run_notebook = REAL if whom == "kernel" else retrain.run_notebook
-        return night(NEXT)
-
     while tally.cuts < kills:
         nights.fresh()
-        pid = fork(logged(action, nights.log), nights.home)
-        moment = draw.uniform(0, 2 if whom == "kernel" else nights.seconds)
+        real = whom == "kernel" or whom == "group" and tally.cuts % 10 == 9
+        pid = fork(logged(lambda real=real: _night(real), nights.log), nights.home)
+        moment = draw.uniform(0, len(nights.events))
         hit = KILL[whom](pid, moment, draw)
         code = wait(pid) if whom != "runner" or not hit else _collected(pid)
         wrong = [f"next run: a night whose kernel died ended with {code}"] if hit and whom == "kernel" and code else []
         wrong += resumed(nights)
-        _all_over(pid)
+        _all_over()
         if hit:
-            tally.add(wrong, f"after {moment:.2f} s")
+            tally.add(wrong, f"at event {moment:.1f} of a night with{'' if real else 'out'} a kernel")
     return tally
 
 
-def _group(pid: int, moment: float, _) -> bool:
-    time.sleep(moment)
-    return not _over(pid) and os.killpg(pid, signal.SIGKILL) is None
+def _night(with_kernel: bool) -> int:
+    retrain.run_notebook = REAL if with_kernel else retrain.run_notebook
+    return night(NEXT)
+
+
+def _reached(pid: int, moment: float, draw: random.Random) -> bool:
+    """Wait for a moment between two events; False where the night is over before."""
+    while COUNTER.counted() < moment:
+        if _over(pid):
+            return False
+        time.sleep(0.001)
+    time.sleep(draw.uniform(0, BETWEEN))
+    return not _over(pid)
+
+
+def _group(pid: int, moment: float, draw: random.Random) -> bool:
+    return _reached(pid, moment, draw) and os.killpg(pid, signal.SIGKILL) is None
 
 
 def _runner(pid: int, moment: float, draw: random.Random) -> bool:
     """The night's process, or that of the step that it waits for: the other goes on."""
-    time.sleep(moment)
-    if _over(pid):
+    if not _reached(pid, moment, draw):
         return False
     with contextlib.suppress(psutil.Error):
         found = [psutil.Process(pid), *psutil.Process(pid).children()]
@@ -128,14 +141,15 @@ def _runner(pid: int, moment: float, draw: random.Random) -> bool:
     return True
 
 
-def _kernel(pid: int, moment: float, _) -> bool:
-    kernel = None
-    while kernel is None and not _over(pid):
+def _kernel(pid: int, _, draw: random.Random) -> bool:
+    """While it starts, or once it has begun to hand its record in."""
+    kernel, handing_in = None, draw.random() < 0.5
+    while not _over(pid) and (kernel is None or handing_in and not _handed_in(kernel)):
         with contextlib.suppress(psutil.Error):
             below = psutil.Process(pid).children(recursive=True)
             kernel = next((p for p in below if "ipykernel_launcher" in " ".join(p.cmdline())), None)
-        time.sleep(0.02)
-    time.sleep(moment)
+        time.sleep(0.005)
+    time.sleep(draw.uniform(0, 0.2 if handing_in else 2))
     if kernel is None or not kernel.is_running():
         return False
     with contextlib.suppress(psutil.Error):
@@ -143,6 +157,14 @@ def _kernel(pid: int, moment: float, _) -> bool:
     return True
 
 
+def _handed_in(kernel: psutil.Process) -> bool:
+    try:
+        return any(Path(kernel.environ().get("CRM_STAGE", "/nowhere")).glob("model"))
+    except psutil.Error:
+        return False
+
+
+BETWEEN = 0.05  # seconds, at most, from an event to a kill between it and the next
 KILL = {"group": _group, "runner": _runner, "kernel": _kernel}
 
 
@@ -152,28 +174,28 @@ def _over(pid: int) -> bool:
 
 def _collected(pid: int) -> int:
     """Of a night whose runner or step was killed: it is over, or goes on and tries the step again."""
-    return wait(pid, 120)
+    return wait(pid)
 
 
-def _all_over(pid: int) -> None:
+def _all_over() -> None:
     """Wait for what the killed left running, so that it does not reach into the next project."""
     until = time.monotonic() + 60
     while time.monotonic() < until:
         try:
-            os.waitpid(-pid, os.WNOHANG)
+            os.waitpid(-1, os.WNOHANG)
             time.sleep(0.01)
         except ChildProcessError:
             return
-    os.killpg(pid, signal.SIGKILL)
+    for left in psutil.Process().children():
+        left.kill()
 
 
 def _events(nights, kills, events, draw):
     yield at_events(nights, events)
 
 
-def _random(nights, kills, events, draw):
-    for whom, share in (("group", 2), ("runner", 4), ("kernel", 4)):
-        yield at_random(nights, max(1, kills // share), whom, draw)
+def _random(whom: str, share: int):
+    return lambda nights, kills, _, draw: [at_random(nights, max(1, kills // share), whom, draw)]
 
 
 def _counted(found) -> Iterator[Tally]:
@@ -198,7 +220,9 @@ def _share(of: int, kills: int) -> int:
 PLAN = 400
 CASES = {
     "events": _events,
-    "random": _random,
+    "group": _random("group", 2),
+    "runner": _random("runner", 4),
+    "kernel": _random("kernel", 4),
     "writers": lambda n, kills, _, draw: _counted(cases.writers(n, _share(100, kills), draw)),
     "creation": lambda n, kills, _, draw: _counted(cases.creation(n, _share(50, kills), draw)),
     "full": lambda n, *_: _counted(cases.full(n, resumed)),

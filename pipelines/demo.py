@@ -1,12 +1,12 @@
 """The whole way on real data: contracts, who the customers are, a churn model, a score for each of them."""
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
+from contracts.files import settle
 from contracts.places import mlruns, root
 from contracts.tables import check
 from pipelines.parameters import complete
@@ -73,6 +73,6 @@ def _customers(opened: Source, say: Callable[[str], None]) -> Path:
     if opened.simulated:
         entitle_simulated(executed)
     for file in (executed, to_html(executed)):
-        os.replace(file, place / file.name)
+        settle(file, place / file.name)
     shutil.rmtree(unfinished)
     return place / executed.with_suffix(".html").name

@@ -10,8 +10,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from contracts.erasing import LEAST, TEXTS, has_rows, parquet_without, sweep, text_without
+from contracts.erasing import LEAST, TEXTS, has_rows, parquet_without, text_without
 from contracts.errors import Refused
+from contracts.files import sweep
 from contracts.places import data, mlruns
 from pipelines.console import stamp
 from pipelines.features import locked as features_locked

@@ -1,6 +1,5 @@
 """The gate of a retraining: the challenger beside the champion and what was promised, before an alias moves."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from contracts.errors import Refused
+from contracts.files import whole
 from contracts.places import data
 from contracts.spreadsheets import write_csv
 from evaluation import gate
@@ -99,8 +99,6 @@ def _draw_strategies(run_id: str, rows: pd.DataFrame, folder: Path) -> None:
 def write_rows(changed: pd.DataFrame, run_id: str) -> Path:
     """Who changes band, with reasons: data/comparisons/`run_id`.parquet."""
     place = data() / "comparisons" / f"{run_id}.parquet"
-    place.parent.mkdir(parents=True, exist_ok=True)
-    temporary = place.with_suffix(".tmp")
-    changed.to_parquet(temporary, index=False)
-    os.replace(temporary, place)
+    with whole(place) as file:
+        changed.to_parquet(file, index=False)
     return place

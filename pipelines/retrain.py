@@ -1,7 +1,6 @@
 """Retrain one model: check, lock, run the notebook, log, register, point the aliases. All side effects are here."""
 
 import logging
-import os
 import re
 import shutil
 import signal
@@ -13,7 +12,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from contracts.places import mlruns
+from contracts.files import sweep, whole
+from contracts.places import data, mlruns
 from contracts.secrets import scrubbed
 from features.identity import features_hash
 from pipelines.again import fitted_again
@@ -187,16 +187,19 @@ def _keep(executed: Path, run_id: str, simulated: bool) -> list[Path]:
 
 def _publish(file: Path) -> Path:
     """A file of a run that went well under mlruns/notebooks, in place of an earlier one of its name."""
-    place = mlruns() / "notebooks"
-    place.mkdir(parents=True, exist_ok=True)
-    temporary = place / f".{file.name}.tmp"
-    shutil.copyfile(file, temporary)
-    os.replace(temporary, place / file.name)
-    return place / file.name
+    place = mlruns() / "notebooks" / file.name
+    with whole(place) as written:
+        shutil.copyfile(file, written)
+    return place
 
 
 def _sweep(line: str) -> list[str]:
-    """Remove what runs of this model and source that ended early have staged; the lock is held, so none is at work."""
+    """Remove what runs that ended early have left: their stages, of this model and source, and files half written.
+
+    The lock is held, so that none of this model and source is at work. What is called by a run has no next writer.
+    """
+    for kind in ("evidence", "comparisons"):
+        sweep(data() / kind)
     left = [
         f for f in sorted((mlruns() / "stage").glob("*")) if re.fullmatch(rf"{re.escape(line)}-[0-9a-f]{{32}}", f.name)
     ]

@@ -285,6 +285,18 @@ def _sets_a_boundary(node: ast.Compare) -> bool:
     return any(side & KNOWN for side in sides) and any(side & ORIGINS and not side & KNOWN for side in sides)
 
 
+def one_module_puts_files_in_place(house: Path) -> list[str]:
+    """What is renamed elsewhere is not swept when its writer was killed, nor on the disk before it has its name."""
+    allowed = {"contracts.files", "registry.store"}  # the store is made once, under a lock
+    found = {name: file for name, file in modules(house).items() if name not in allowed}
+    lines = [(name, c.lineno) for name, file in found.items() for c in calls(file) if _renames(c.func)]
+    return [f"{name}:{line} renames a file; use contracts.files.whole" for name, line in lines]
+
+
+def _renames(function: ast.expr) -> bool:
+    return (_first(function), _last(function)) == ("os", "replace")
+
+
 def notebooks_hold_no_outputs(house: Path) -> list[str]:
     """Committed notebooks are stripped: what they show is made by a run."""
     return [
@@ -321,6 +333,7 @@ PLANTED: list[tuple[Rule, dict[str, str]]] = [
     (rooms_import_only_what_they_may, {"src/evaluation/a.py": "from pipelines import score"}),
     (rooms_import_only_what_they_may, {"src/outcomes.py": "import importlib\nimportlib.import_module('features.a')"}),
     (every_room_has_a_row_in_the_table, {"src/attic/a.py": ""}),
+    (one_module_puts_files_in_place, {"src/decisions/a.py": "import os\nos.replace('a', 'b')"}),
     (notebooks_do_not_import_pipelines, {"notebooks/a.ipynb": _notebook("x = 1\nfrom pipelines.score import score")}),
     (only_the_registry_imports_mlflow, {"pipelines/a.py": "import mlflow.artifacts as m"}),
     (only_the_registry_imports_mlflow, {"src/models/a.py": "def f():\n    from mlflow import MlflowClient"}),

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import shop
 
+from contracts import files
 from contracts.boundary import known_before
 from contracts.errors import Refused, WorldFailed
 from features import store, writing
@@ -166,7 +167,7 @@ def test_only_what_became_known_since_is_added(tables, tmp_path):
 def test_a_kill_at_any_write_loses_nothing(tables, con, tmp_path, monkeypatch, write):
     """Whatever was written before the kill, the next run gives what one without a kill gives."""
     bring_up(tables, tmp_path / "killed", ENDS[0])
-    written, settle = [], store._settle
+    written, settle = [], files.settle
 
     def dying(temporary, file):
         written.append(file)
@@ -174,10 +175,10 @@ def test_a_kill_at_any_write_loses_nothing(tables, con, tmp_path, monkeypatch, w
             raise Killed
         settle(temporary, file)
 
-    monkeypatch.setattr(store, "_settle", dying)
+    monkeypatch.setattr(files, "settle", dying)
     with pytest.raises(Killed):
         bring_up(tables, tmp_path / "killed", ENDS[-1])
-    monkeypatch.setattr(store, "_settle", settle)
+    monkeypatch.setattr(files, "settle", settle)
     opened(tmp_path / "killed", con)
     bring_up(tables, tmp_path / "killed", ENDS[-1])
     bring_up(tables, tmp_path / "whole", ENDS[0])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from contracts.files import whole
 from contracts.places import data, mlruns, root
 from pipelines.endings import BY_CODE, Ending
 from pipelines.nights import state as states
@@ -53,9 +54,8 @@ def write(night: Night, state: NightState) -> Path:
         _person(state),
         _disk(state),
     ]
-    temporary = file.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(page(f"{night.name} {state.as_of}", "\n".join(body)), encoding="utf-8")
-    os.replace(temporary, file)
+    with whole(file) as written:
+        written.write_text(page(f"{night.name} {state.as_of}", "\n".join(body)), encoding="utf-8")
     return file
 
 

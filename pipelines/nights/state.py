@@ -1,12 +1,12 @@
 """What is known of a night: a JSON file a day, whole at any moment, from which a cut run goes on."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 
+from contracts.files import whole
 from contracts.places import mlruns
 
 WAITING, RUNNING, DONE, KEPT, LOOK, FAILED, NOT_DUE, NOT_RUN = (
@@ -80,13 +80,8 @@ def read(name: str, as_of: date) -> NightState | None:
 def write(state: NightState) -> None:
     """Keep a state: the file holds this one or the one before, whenever the process ends."""
     file = place(state.name, date.fromisoformat(state.as_of)) / "state.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_suffix(f".{os.getpid()}.tmp")
-    with open(temporary, "w", encoding="utf-8") as written:
-        json.dump(asdict(state), written, indent=1)
-        written.flush()
-        os.fsync(written.fileno())
-    os.replace(temporary, file)
+    with whole(file) as written:
+        written.write_text(json.dumps(asdict(state), indent=1), encoding="utf-8")
 
 
 def days(name: str) -> list[date]:

@@ -3,16 +3,17 @@
 What is done twice changes nothing the second time, so that an erasure that was cut is begun again.
 """
 
-import os
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
+from contracts.files import whole
 
 ERASED = "(erased)"
 LEAST = 6  # characters from which an id is one wherever it stands; a shorter one is part of other numbers and words
@@ -30,15 +31,15 @@ def parquet_without(
     named = [name for name in ids if name in schema.names and ids[name]]
     if not has_rows(file, ids):
         return 0
-    temporary, removed = beside(file), 0
-    with pq.ParquetFile(file) as read, pq.ParquetWriter(temporary, schema) as written:
-        for batch in read.iter_batches():
-            kept = batch.filter(pc.invert(_hers(batch, named, ids)))
-            removed += batch.num_rows - kept.num_rows
-            written.write_batch(_plain(kept, schema))
-    if settle:
-        settle(temporary)
-    put(temporary, file)
+    removed = 0
+    with rewritten(file) as temporary:
+        with pq.ParquetFile(file) as read, pq.ParquetWriter(temporary, schema) as written:
+            for batch in read.iter_batches():
+                kept = batch.filter(pc.invert(_hers(batch, named, ids)))
+                removed += batch.num_rows - kept.num_rows
+                written.write_batch(_plain(kept, schema))
+        if settle:
+            settle(temporary)
     return removed
 
 
@@ -47,9 +48,8 @@ def text_without(file: Path, ids: Collection[str]) -> int:
     before = file.read_text(encoding="utf-8", errors="surrogateescape")
     after, count = without(before, ids)
     if count:
-        temporary = beside(file)
-        temporary.write_text(after, encoding="utf-8", errors="surrogateescape")
-        put(temporary, file)
+        with rewritten(file) as written:
+            written.write_text(after, encoding="utf-8", errors="surrogateescape")
     return count
 
 
@@ -66,25 +66,12 @@ def without(text: str, ids: Collection[str]) -> tuple[str, int]:
     return text, count
 
 
-def sweep(folder: Path) -> None:
-    """Remove what writers that are gone left below a folder under a temporary name: half a file, with rows in it."""
-    for file in folder.rglob(".*.tmp"):
-        writer = re.search(r"[.-](\d+)\.tmp$", file.name)
-        if writer is None or not psutil.pid_exists(int(writer[1])):
-            file.unlink(missing_ok=True)
-
-
-def put(temporary: Path, file: Path) -> None:
-    """The new file in place of the old one, on the disk and with its rights."""
-    with open(temporary, "rb") as written:
-        os.fsync(written.fileno())
-    temporary.chmod(file.stat().st_mode & 0o777)
-    os.replace(temporary, file)
-
-
-def beside(file: Path) -> Path:
-    """A temporary name in the same folder, which says whose it is."""
-    return file.with_name(f".{file.name}.{os.getpid()}.tmp")
+@contextmanager
+def rewritten(file: Path) -> Iterator[Path]:
+    """`whole`, with the rights of the file that it takes the place of."""
+    with whole(file) as temporary:
+        yield temporary
+        temporary.chmod(file.stat().st_mode & 0o777)
 
 
 def has_rows(file: Path, ids: Mapping[str, Collection[str]]) -> bool:

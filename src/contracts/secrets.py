@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from contracts.files import whole
+
 HIDDEN = "(secret)"
 SHORTEST = 8  # characters: shorter values stand in words that are no secret
 NAMED = re.compile(r"(^|_)(KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|DSN)(_|$)", re.IGNORECASE)
@@ -39,9 +41,8 @@ def scrub(file: Path) -> None:
     before = file.read_text(encoding="utf-8", errors="surrogateescape")
     after = scrubbed(before)
     if after != before:
-        temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-        temporary.write_text(after, encoding="utf-8", errors="surrogateescape")
-        os.replace(temporary, file)
+        with whole(file) as written:
+            written.write_text(after, encoding="utf-8", errors="surrogateescape")
 
 
 def _values() -> set[str]:

@@ -6,11 +6,12 @@ Numbers stay as they are, also written with a sign, with their interval beside t
 """
 
 import csv
-import os
 import re
 from pathlib import Path
 
 import pandas as pd
+
+from contracts.files import whole
 
 STARTS = re.compile(r"^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 NUMBERS = re.compile(r"[+-]?[0-9](to|and|[-+0-9.,:%()\u2013 ])*")
@@ -31,9 +32,8 @@ def write_csv(table: pd.DataFrame, file: Path) -> None:
 
     All texts are quoted: a carriage return in one would else begin a line, and what follows it a cell.
     """
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    defused(table).to_csv(temporary, index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-    os.replace(temporary, file)
+    with whole(file) as written:
+        defused(table).to_csv(written, index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
 
 
 def _defused(value):

@@ -1,6 +1,5 @@
 """The tables that a marketer is given, one row a customer: what is expected of each, and what to do."""
 
-import os
 from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
@@ -11,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from contracts.errors import WorldFailed
+from contracts.files import whole
 from contracts.subjects import keys_of
 
 COLUMNS = ["score", "low", "high", "band", "reason_1", "reason_2", "reason_3"]
@@ -46,17 +46,12 @@ def write_table(rows: pd.DataFrame, name: str, as_of: date, version: Mapping, fo
     for place, (column, value) in enumerate({"as_of": f"{as_of}", **version}.items(), 1):
         table.insert(place, column, value)
     place = folder / f"model={version['model']}" / f"as_of={as_of}"
-    temporary = place / f".{name}-{os.getpid()}.tmp"
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        pq.write_table(_as_partitioned(pa.Table.from_pandas(table, preserve_index=False)), temporary)
-        if pq.read_metadata(temporary).num_rows != len(table):
-            raise OSError("fewer rows were written than given")
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, place / f"{name}.parquet")
+        with whole(place / f"{name}.parquet") as file:
+            pq.write_table(_as_partitioned(pa.Table.from_pandas(table, preserve_index=False)), file)
+            if pq.read_metadata(file).num_rows != len(table):
+                raise OSError("fewer rows were written than given")
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise WorldFailed(
             f"{name}.parquet could not be written to {place}: {error}. An older one is still there."
         ) from error

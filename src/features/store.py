@@ -13,7 +13,6 @@ the day known), and other cells in the rows of the last `RECENT` days. Not notic
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, timedelta
@@ -26,6 +25,7 @@ from ibis.expr.types import Table
 
 from contracts.boundary import is_known, known_before
 from contracts.errors import Refused, WorldFailed
+from contracts.files import whole
 from features.day_tables import day_tables
 from features.identity import stable_sql
 
@@ -193,17 +193,9 @@ def _parquet(con: Backend, folder: Path, files) -> Table:
 
 def _write(table: Table, file: Path) -> None:
     """One Parquet file, in the order of customers where there are any: whole, or not there."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_suffix(".tmp")
     rows = table.order_by("customer_id") if "customer_id" in table.columns else table
-    rows.to_parquet(temporary, compression="zstd")
-    _settle(temporary, file)
-
-
-def _settle(temporary: Path, file: Path) -> None:
-    with temporary.open("rb") as written:
-        os.fsync(written.fileno())
-    os.replace(temporary, file)
+    with whole(file) as written:
+        rows.to_parquet(written, compression="zstd")
 
 
 def _read(folder: Path) -> dict[str, Kept]:
@@ -215,10 +207,9 @@ def _read(folder: Path) -> dict[str, Kept]:
 
 def _commit(folder: Path, kept: Mapping[str, Kept]) -> None:
     """The manifest names only tables that were begun: one without a file is none."""
-    temporary = folder / f"{MANIFEST}.tmp"
     begun = {name: asdict(table) for name, table in sorted(kept.items()) if table.files}
-    temporary.write_text(json.dumps(begun, indent=1))
-    _settle(temporary, folder / MANIFEST)
+    with whole(folder / MANIFEST) as written:
+        written.write_text(json.dumps(begun, indent=1))
 
 
 def _sweep(folder: Path, kept: Mapping[str, Kept]) -> None:

@@ -7,8 +7,6 @@ threads.
 """
 
 import os
-import shutil
-import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +21,7 @@ from ibis.expr.types import Table
 
 from contracts.boundary import known_before
 from contracts.errors import WorldFailed
+from contracts.files import scratch, settle
 from features import categories, regions, relations, responses
 from features.as_of import KEYS, beside
 from features.customer_table import _dictionary, joined
@@ -47,17 +46,13 @@ def engine(folder: Path, memory_mb: int, threads: int | None = None) -> Iterator
 
     threads  None takes all of the machine's
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    spill = tempfile.mkdtemp(prefix=".spill-", dir=folder)
     settings = {"threads": threads} if threads else {}
-    try:
-        con = ibis.duckdb.connect(memory_limit=f"{memory_mb}MB", temp_directory=spill, **settings)
+    with scratch(folder, "spill") as spill:
+        con = ibis.duckdb.connect(memory_limit=f"{memory_mb}MB", temp_directory=str(spill), **settings)
         try:
             yield con
         finally:
             con.disconnect()
-    finally:
-        shutil.rmtree(spill, ignore_errors=True)
 
 
 def comparing(attributes: Mapping[str, str]) -> frozenset[str]:
@@ -84,19 +79,16 @@ def write_features(
     disk run out.
     """
     con = ibis.get_backend(spine)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{out.stem}-", dir=out.parent))
     try:
-        con.raw_sql(f"ATTACH '{scratch / 'lines.duckdb'}' AS {LINES}")
-        try:
-            rows = _Writing(con, spine, tables, attributes, columns, days).write(scratch / "out.parquet")
-        finally:
-            con.raw_sql(f"DETACH {LINES}")
-        os.replace(scratch / "out.parquet", out)
+        with scratch(out.parent, out.name) as place:
+            con.raw_sql(f"ATTACH '{place / 'lines.duckdb'}' AS {LINES}")
+            try:
+                rows = _Writing(con, spine, tables, attributes, columns, days).write(place / "out.parquet")
+            finally:
+                con.raw_sql(f"DETACH {LINES}")
+            settle(place / "out.parquet", out)
     except (OSError, duckdb.OutOfMemoryException, duckdb.IOException) as error:
         raise WorldFailed(f"{out.name} could not be written to {out.parent}: {error} Free memory or disk.") from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     return rows
 
 

@@ -3,7 +3,6 @@
 They name customers, so that they lie under data/evidence/ beside the scores, and the run knows them by their sha256.
 """
 
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from contracts.errors import Refused
+from contracts.files import whole
 from contracts.places import data
 from contracts.subjects import keys_of
 from registry import runs
@@ -29,10 +29,8 @@ def keep(run_id: str, stage: Path) -> None:
     and of that with what happened: two runs with equal ones were judged by the same.
     """
     place = _place(run_id)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    temporary = place.with_suffix(f".{os.getpid()}.tmp")
-    shutil.copyfile(stage / EVIDENCE, temporary)
-    _settle(temporary, place)
+    with whole(place) as file:
+        shutil.copyfile(stage / EVIDENCE, file)
     rows = pd.read_parquet(place)
     found = fingerprints(rows)
     origins = pd.to_datetime(rows.origin).dt.date
@@ -50,11 +48,9 @@ def keep(run_id: str, stage: Path) -> None:
 def keep_rows(run_id: str, digests: Mapping[str, pa.Table]) -> None:
     """The digest of each raw table's rows (`registry.row_digest`) in data/evidence/rows/`run_id`/, named by table."""
     folder = data() / "evidence" / "rows" / run_id
-    folder.mkdir(parents=True, exist_ok=True)
     for name, digest in digests.items():
-        temporary = folder / f"{name}.{os.getpid()}.tmp"
-        pq.write_table(digest, temporary)
-        _settle(temporary, folder / f"{name}.parquet")
+        with whole(folder / f"{name}.parquet") as file:
+            pq.write_table(digest, file)
 
 
 def rows_kept(run_id: str) -> dict[str, pa.Table]:
@@ -99,13 +95,6 @@ def read(run_id: str) -> pd.DataFrame:
             f"{file_digest(place)[:12]}...: they were changed. Restore them, or train it again."
         )
     return pd.read_parquet(place)
-
-
-def _settle(temporary: Path, place: Path) -> None:
-    """On the disk, then under its name."""
-    with open(temporary, "rb") as written:
-        os.fsync(written.fileno())
-    os.replace(temporary, place)
 
 
 def _place(run_id: str) -> Path:

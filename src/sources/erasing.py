@@ -9,7 +9,7 @@ from pathlib import Path
 import ibis
 
 from contracts import places
-from contracts.erasing import beside, parquet_without, put
+from contracts.erasing import parquet_without, rewritten
 from contracts.errors import Refused
 from contracts.tables import CONTRACTS
 from sources.catalogue import names
@@ -122,8 +122,7 @@ def _csv_without(file: Path, column: str, ids: frozenset[str], form: Format) -> 
     if not hers:
         return 0
     con = ibis.duckdb.connect()
-    temporary = beside(file)
-    with reading(con) as scratch:
+    with rewritten(file) as temporary, reading(con) as scratch:
         table = open_csv(con, file, form, scratch)
         named = table[column].strip()
         rows = table.filter(named.isnull() | ~named.isin(sorted(ids)))
@@ -133,7 +132,6 @@ def _csv_without(file: Path, column: str, ids: frozenset[str], form: Format) -> 
         with plain.open(encoding="utf-8", newline="") as read, temporary.open("w", -1, encoding, newline="") as written:
             while block := read.read(1 << 20):
                 written.write(block)
-    put(temporary, file)
     return hers
 
 

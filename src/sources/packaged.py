@@ -7,8 +7,6 @@ their exact bytes are named here by sha256; no other pickle is read anywhere in 
 import hashlib
 import io
 import lzma
-import os
-import tempfile
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +15,7 @@ import pandas as pd
 
 from contracts import places
 from contracts.errors import Refused, WorldFailed
+from contracts.files import whole
 
 
 @dataclass(frozen=True)
@@ -116,16 +115,8 @@ def _read(name: str, dataset: Dataset) -> pd.DataFrame:
 def _write(frame: pd.DataFrame, ready: Path) -> None:
     """Atomic: under a temporary name beside the target, on the disk, then renamed."""
     try:
-        ready.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=ready.parent, prefix=f".{ready.stem}.", suffix=".tmp")
-        os.close(handle)
-        try:
-            frame.to_parquet(temporary, index=False)
-            with open(temporary, "rb") as written:
-                os.fsync(written.fileno())  # a power cut after the rename must not leave an empty file under the name
-            os.replace(temporary, ready)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+        with whole(ready) as written:
+            frame.to_parquet(written, index=False)
     except OSError as failure:
         raise WorldFailed(
             f"{ready} could not be written: {failure}. Free space or give the right to write."
