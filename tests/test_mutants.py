@@ -5,20 +5,31 @@ In place of a kill, a call that raises: what stands in the store at that moment 
 
 import json
 import os
+import signal
+from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
 
+import filelock
 import homes
+import ibis
 import pandas as pd
 import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
-from contracts.errors import Refused, WorldFailed
+from contracts import files
+from contracts.errors import Refused, StoreGone, WorldFailed
 from decisions import scores
-from pipelines.nights import state
-from registry import ledger, runs, versions
+from pipelines import retrain
+from pipelines.nights import runner, state
+from pipelines.retrain import Busy
+from registry import ledger, runs, store, versions
 from registry.fingerprint import folder_digest
 from registry.store import client
 from registry.versions import Version
+from sources import csv_files
+from sources.mapping import Format
 
 
 class Cut(BaseException):
@@ -148,7 +159,7 @@ def table(folder, rows: int):
 
 def test_a_table_that_is_cut_before_its_name_leaves_the_old_one(tmp_path, monkeypatch):
     file = table(tmp_path, 5)
-    monkeypatch.setattr(scores.os, "replace", cut)
+    monkeypatch.setattr(files.os, "replace", cut)
     with pytest.raises(Cut):
         table(tmp_path, 7)
     assert len(pd.read_parquet(file, partitioning=None)) == 5
@@ -181,7 +192,7 @@ def test_mutant_a_state_written_in_place(tmp_path, monkeypatch):
     state.write(night)
     file = state.place("nightly", date(2024, 1, 1)) / "state.json"
     with monkeypatch.context() as patch, pytest.raises(Cut):
-        patch.setattr(state.os, "replace", cut)
+        patch.setattr(files.os, "replace", cut)
         state.write(state.replace(night, bytes=7))
     assert state.read("nightly", date(2024, 1, 1)) == night
     file.write_text(file.read_text()[:40])  # what a cut in place would leave
@@ -199,3 +210,124 @@ def test_mutant_no_reaper(home, monkeypatch):
     monkeypatch.setenv("CRM_HOME", str(home))
     assert client().get_run(run_id).info.status == "RUNNING"
     assert len(runs.reap()) == 1 and client().get_run(run_id).info.status == "KILLED"
+
+
+# --- one at a time, and whoever is gone holds nothing ---
+
+
+@pytest.fixture
+def at_work(tmp_path, monkeypatch):
+    """A project in which this process retrains churn on the shop: it holds the lock, and has staged something."""
+    monkeypatch.setenv("CRM_HOME", str(tmp_path))
+    staged = tmp_path / "mlruns" / "stage" / f"churn-shop-{'a' * 32}"
+    with retrain.locked("churn", "shop"):
+        staged.mkdir(parents=True)
+        yield staged
+
+
+def second() -> None:
+    """What another start of the same does first."""
+    with retrain.locked("churn", "shop"):
+        retrain._sweep("churn-shop")
+
+
+def test_a_second_retraining_finds_the_lock(at_work):
+    with pytest.raises(Busy, match="Another process is retraining churn on shop"):
+        second()
+    assert at_work.exists()
+
+
+def test_mutant_no_lock_is_taken(at_work, monkeypatch):
+    """The second one takes what the first is at work on for a leftover."""
+    monkeypatch.setattr(filelock.FileLock, "acquire", lambda lock: nullcontext())
+    second()
+    assert not at_work.exists()
+
+
+def killed_with(lock) -> None:
+    """A process takes a lock and is killed with it."""
+    pid = os.fork()
+    if pid == 0:
+        with lock():
+            os.kill(os.getpid(), signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+
+
+NIGHT = state.NightState("shop_night", "2024-01-01", ())
+
+
+@pytest.mark.parametrize(
+    "lock", [lambda: retrain.locked("churn", "shop"), lambda: runner._lock(NIGHT, date(2024, 1, 1))],
+    ids=["retraining", "night"],
+)  # fmt: skip
+def test_the_lock_of_a_killed_process_is_free_and_that_of_a_mutant_is_not(lock, tmp_path, monkeypatch):
+    """A lock that is a file which is there, and not what the kernel knows of it, is held by the dead for ever."""
+    monkeypatch.setenv("CRM_HOME", str(tmp_path))
+    killed_with(lock)
+    with lock():
+        pass
+
+    class There(filelock.FileLock):
+        def _acquire(self):
+            opened = os.open(f"{self.lock_file}.there", os.O_CREAT | os.O_EXCL)
+            self._context.lock_file_fd = opened
+
+    for module in (retrain, runner):
+        monkeypatch.setattr(module, "FileLock", There)
+    killed_with(lock)
+    with pytest.raises((Busy, FileExistsError)), lock():
+        pass
+
+
+# --- the store is whole or not there ---
+
+
+@pytest.fixture
+def cut_creation():
+    """Ends the process at the 30th statement of the store's first migration."""
+    count = iter(range(10**6))
+
+    def counts(*_):
+        if next(count) == 30:
+            raise Cut
+
+    event.listen(Engine, "before_cursor_execute", counts)
+    yield
+    event.remove(Engine, "before_cursor_execute", counts)
+
+
+def test_a_creation_that_is_cut_leaves_no_store(tmp_path, monkeypatch, cut_creation):
+    monkeypatch.setenv("CRM_HOME", str(tmp_path))
+    with pytest.raises(Cut):
+        client()
+    assert not (tmp_path / "mlruns" / "mlflow.db").exists()
+
+
+def test_mutant_a_store_created_in_place(tmp_path, monkeypatch, cut_creation):
+    """It is there from its first table on, and no later start can finish it."""
+    monkeypatch.setenv("CRM_HOME", str(tmp_path))
+    database = tmp_path / "mlruns" / "mlflow.db"
+    database.parent.mkdir()
+    with pytest.raises(Cut):
+        store._first_use(f"sqlite:///{database}")
+    assert database.exists()
+    with pytest.raises(StoreGone, match="cannot be opened"):
+        client().search_experiments()
+
+
+# --- columns are what their header says ---
+
+
+def quantities(folder) -> list[str]:
+    (folder / "lines.csv").write_text("amount,quantity\n12.50,1\n")
+    return csv_files.open_csv(ibis.duckdb.connect(), folder / "lines.csv", Format(), folder).quantity.to_list()
+
+
+def test_a_column_that_moved_is_found_by_its_name(tmp_path):
+    assert quantities(tmp_path) == ["1"]
+
+
+def test_mutant_no_look_at_the_header(tmp_path, monkeypatch):
+    """By position, a sum of money becomes a number of pieces, and nothing is said."""
+    monkeypatch.setattr(csv_files, "_header", lambda file, separator: ["quantity", "amount"])
+    assert quantities(tmp_path) == ["12.50"]
