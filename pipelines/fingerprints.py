@@ -1,5 +1,6 @@
-"""Fingerprints on request: of every table of a source, as a run would log them, or of files."""
+"""Fingerprints on request: of every table of a source, as a run would log them, of files, or those that runs logged."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -7,14 +8,18 @@ from typing import NamedTuple
 
 import duckdb
 import ibis
+import pandas as pd
 from ibis.expr.types import Table
 
 from contracts.boundary import known_before
 from contracts.errors import Refused
 from contracts.study import day
+from registry import about
 from registry.fingerprint import table_fingerprint
 from sources import open_source
 from sources.source import Source
+
+RUN = re.compile(r"[a-z_]+/\d+|[0-9a-f]{8,32}")  # MODEL/VERSION, or digits of an id
 
 
 class Fingerprinted(NamedTuple):
@@ -45,6 +50,19 @@ def fingerprints(named: Sequence[str], as_of: str | None) -> list[Fingerprinted]
     source = open_source(named[0])
     tables: Mapping[str, Table] = source.tables if as_of is None else visible(source, day(as_of, "as_of"))
     return [_fingerprinted(name, table) for name, table in sorted(tables.items())]
+
+
+def names_runs(named: Sequence[str]) -> bool:
+    """Whether runs are meant, and neither a source nor files."""
+    return all(RUN.fullmatch(name) for name in named)
+
+
+def of_runs(named: Sequence[str]) -> pd.DataFrame:
+    """What each run was trained and tested on: a row a table, a column a run, 32 digits; empty where it had none.
+
+    Raises `Refused` for what names no run.
+    """
+    return pd.DataFrame({name: about.fingerprints(about.run_named(name)) for name in named}).fillna("").sort_index()
 
 
 def _of_files(files: Sequence[Path]) -> Fingerprinted:

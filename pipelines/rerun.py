@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from contracts.errors import Refused
@@ -94,7 +95,7 @@ def rerun(run_id: str, asked: Mapping[str, object], say: Callable[[str], None]) 
     if not asked:
         # a reason may name a customer and a cell of hers, which is for the terminal only
         said = "It could not be made again." if done.failed else done.said[:400]
-        runs.tag(run_id, {"crm.rerun": said})
+        runs.tag(run_id, {"crm.rerun": said, "crm.rerun_at": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"})
     return done
 
 

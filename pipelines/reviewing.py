@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from contracts.errors import Refused
 from pipelines.console import KEPT, AsOf, ModelName, Parameters, SourceName, asked, out, print_frame, say
 
 Reason = Annotated[str, typer.Option("--reason", help="Why: what a reviewer will ask in a year.")]
@@ -14,7 +15,11 @@ reviewing = typer.Typer()
 @reviewing.command()
 def fingerprint(
     named: Annotated[
-        list[str], typer.Argument(metavar="SOURCE | FILE...", help="A source, or the files of one table.")
+        list[str],
+        typer.Argument(
+            metavar="SOURCE | FILE... | RUN...",
+            help="A source, the files of one table, or runs as MODEL/VERSION or by their ids.",
+        ),
     ],
     as_of: Annotated[
         str | None, typer.Option("--as-of", help="Of a source: only what was known before that day, as a run logs it.")
@@ -22,12 +27,34 @@ def fingerprint(
 ):
     """Same data? Print what every cell of each table of a source adds up to, whatever the order of rows and files.
 
-    Files are .parquet, or .csv of which each cell counts as text; together they are one table.
+    Files are .parquet, or .csv of which each cell counts as text; together they are one table. Of one run, what it was
+    trained and tested on; of several, whether it was the same, with exit code 3 where it was not.
     """
-    from pipelines.fingerprints import fingerprints
+    from pipelines.fingerprints import fingerprints, names_runs, of_runs
+
+    if names_runs(named):
+        if as_of is not None:
+            raise Refused("--as-of is for a source: a run has its own day. Leave it out.")
+        _print_fingerprints(of_runs(named))
+        return
 
     for found in fingerprints(named, as_of):
         out.print(f"{found.fingerprint}  {found.name} ({found.rows:,} rows)", markup=False, soft_wrap=True)
+
+
+def _print_fingerprints(found) -> None:
+    if found.shape[1] == 1:
+        for name, of in found.iloc[:, 0].items():
+            out.print(f"{of}  {name}", markup=False, soft_wrap=True)
+        return
+    differs = found.ne(found.iloc[:, 0], axis=0).any(axis=1)
+    for name, of in found.iterrows():
+        told = ", ".join(f"{digits or 'none'} in {run}" for run, digits in of.items()) if differs[name] else of.iloc[0]
+        out.print(f"{'differs' if differs[name] else 'same'}  {name}: {told}", markup=False, soft_wrap=True)
+    if differs.any():
+        out.print(f"Not the same data: {differs.sum()} of {len(differs)} tables differ.")
+        raise typer.Exit(KEPT)
+    out.print(f"Same data: all {len(differs)} tables.")
 
 
 @reviewing.command()

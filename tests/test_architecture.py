@@ -39,9 +39,11 @@ READS_PACKAGED_PICKLES = "src/sources/packaged.py"
 CLOCKS = {"now", "today", "utcnow", "gmtime", "localtime", "current_date", "current_timestamp"}
 # it makes the folder that only tests and benchmarks open
 WRITES_THE_TRUTH = "src/sources/world/writer.py"
-# they print the time beside messages, name the file of a traceback, date a row of the ledger; nothing is decided by it
+# they print the time beside messages, name the file of a traceback, date a row of the ledger or a rerun: nothing is
+# decided by it
 MAY_LOOK_AT_THE_CLOCK = {
-    "pipelines/__main__.py", "pipelines/clock.py", "pipelines/console.py", "src/registry/ledger.py",
+    "pipelines/__main__.py", "pipelines/clock.py", "pipelines/console.py", "pipelines/rerun.py",
+    "src/registry/ledger.py",
 }  # fmt: skip
 NO_NAME = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "managers"}
 LONGEST = 399

@@ -60,6 +60,18 @@ def test_what_cannot_be_compared_fairly_is_refused(two, words, says):
     assert ended.code == 2 and says in ended.err
 
 
+def test_whether_two_runs_saw_the_same_data_is_told_by_table(two):
+    own = homes.crm(two[0], "fingerprint", "churn/1")
+    assert own.code == 0 and {"orders", "training_table", "test subjects"} <= set(re.findall(r"  (.*)", own.out))
+    both = homes.crm(two[0], "fingerprint", "churn/1", "churn/2")
+    (orders,) = re.findall(r"(.*)  orders", own.out)
+    assert both.code == 3 and f"differs  orders: {orders} in churn/1, " in both.out
+    assert "Not the same data: 4 of 4 tables differ." in both.out
+    twice = homes.crm(two[0], "fingerprint", "churn/1", homes.runs(two[0])[1].info.run_id)
+    assert twice.code == 0 and f"Same data: all {len(own.out.splitlines())} tables." in twice.out
+    assert homes.crm(two[0], "fingerprint", "churn/7").code == 2
+
+
 def test_test_rows_that_were_changed_compare_nothing(two, tmp_path):
     home = homes.copy(two[0], tmp_path / "home")
     run = homes.runs(home)[0]

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from datetime import datetime
 from pathlib import Path
 
 import homes
@@ -60,7 +61,9 @@ def test_made_again_from_its_commit_in_another_clone_and_otherwise_it_is_identic
     assert again.out.splitlines()[1:] == ["  threads: OMP_NUM_THREADS was 2 and is 1"]
     assert homes.digest(home / "data") == before
     assert len(homes.runs(home)) == 1
-    assert homes.runs(home)[0].data.tags["crm.rerun"] == again.out.splitlines()[0]
+    tags = homes.runs(home)[0].data.tags
+    assert tags["crm.rerun"] == again.out.splitlines()[0]
+    assert datetime.strptime(tags["crm.rerun_at"], "%Y-%m-%d %H:%M UTC")
     left = subprocess.run(["git", "-C", str(tmp_path / "clone"), "worktree", "list"], capture_output=True, text=True)
     assert len(left.stdout.splitlines()) == 1
 

@@ -265,9 +265,14 @@ def shown(checks: Sequence[Check]) -> pd.DataFrame:
         {
             "check": [c.what for c in checks],
             "limit": [c.limit for c in checks],
-            "found": ["" if np.isnan(c.found) else f"{c.found:.4f}" for c in checks],
-            "interval": ["" if np.isnan(c.low) else f"{c.low:.4f} to {c.high:.4f}" for c in checks],
+            "found": ["" if np.isnan(c.found) else _number(c.found) for c in checks],
+            "interval": ["" if np.isnan(c.low) else f"{_number(c.low)} to {_number(c.high)}" for c in checks],
             "passed": [{True: "yes", False: "no", None: "not enough data"}[c.passed] for c in checks],
             "note": [c.note for c in checks],
         }
     )
+
+
+def _number(value: float) -> str:
+    """Counts and sums of money whole, what is a share or a difference with four digits."""
+    return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 1000 else f"{value:.4f}"

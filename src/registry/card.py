@@ -61,7 +61,7 @@ def note(facts: Facts) -> str:
 
 def run_note(verdict: str, standing: str, said: str, checks: Sequence[Check]) -> str:
     """What stands on a run's page, the verdict first: a list of runs shows no more of it."""
-    return f"**{verdict}**\n\n{standing} {said}\n\n{_table(shown(checks).drop(columns='note'))}"
+    return f"{verdict}\n\n{standing} {said}\n\n{_table(shown(checks).drop(columns='note'))}"
 
 
 def card(facts: Facts) -> str:

@@ -16,6 +16,11 @@ from registry.store import client, exists
 
 LARGEST = 2**30  # bytes of a model; ours have some megabytes
 CHAMPION, CHALLENGER = "champion", "challenger"
+NOTE = (
+    "*champion* is the version in use; *challenger* is the newest one that was trained. Where one version is both, "
+    "nothing newer waits. An alias with a name behind it, such as *champion-telco*, is of that further source. "
+    "`crm ledger {0}` says who made which version champion, when and why."
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ def register(model: str, run_id: str, tags: Mapping[str, str], note: str) -> Ver
     try:
         registry.get_registered_model(model)
     except MlflowException:
-        registry.create_registered_model(model)
+        registry.create_registered_model(model, description=NOTE.format(model))
     for version in versions(model):
         if (version.sha256, version.key) == (tags["crm.sha256"], tags["crm.key"]):
             return version
