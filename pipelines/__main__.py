@@ -215,12 +215,15 @@ def world(
     customers: Annotated[int, typer.Option(help="How many.")],
     seed: Annotated[int, typer.Option(help="The same seed makes the same world.")],
     days: Annotated[int, typer.Option(help="From its first day on; credit needs four years to see loans end.")] = 730,
+    discount: Annotated[
+        list[float] | None, typer.Option(help="Share that a voucher takes off; several to learn which is best.")
+    ] = None,
     folder: Annotated[str, typer.Option("--out", help="Where to put it.")] = "data/raw/world",
 ):
     """Make a simulated company, whose truth is known, for the source `world`."""
     from pipelines.world import world as run
 
-    out.print(f"simulated world: {run(customers, seed, days, folder, say)}", soft_wrap=True)
+    out.print(f"simulated world: {run(customers, seed, days, discount or [], folder, say)}", soft_wrap=True)
 
 
 @app.command()

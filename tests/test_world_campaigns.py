@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from contracts.errors import Refused
+from evaluation.dose_response import best_doses, dose_response
 from sources.world import campaigns, retail
 from sources.world.latent import traits
-from sources.world.parameters import ARMS, Campaigns, Lateness, Purchases, Returns, World
+from sources.world.parameters import ARMS, Campaigns, Lateness, Purchases, Returns, World, with_vouchers
 
 WINDOW = pd.Timedelta(days=21)
 
@@ -182,3 +184,32 @@ def test_purchases_that_are_regular_have_true_effects_too():
         drawn = seen[seen.arm == arm.name]
         off = drawn.bought - drawn[f"buys_{arm.name}"]
         assert abs(off.mean()) < 4 * off.std() / np.sqrt(len(off))
+
+
+def test_one_discount_is_the_voucher_that_there_was_and_more_share_its_chance():
+    (*others, voucher), (*arms, one) = ARMS, with_vouchers([ARMS[-1].discount])
+    assert arms == others and replace(one, name=voucher.name) == voucher
+    several = with_vouchers([0.2, 0.05, 0.1])
+    assert [arm.name for arm in several] == ["control", "email", "letter", "voucher_5", "voucher_10", "voucher_20"]
+    assert sum(arm.share for arm in several) == pytest.approx(1)
+    assert [arm.induces for arm in several[3:]] == sorted(arm.induces for arm in several[3:])
+
+
+@pytest.mark.parametrize("discounts", [[0.0, 0.1], [1.0], [0.1, 0.1], [float("nan")]])
+def test_what_is_no_discount_is_refused(discounts):
+    with pytest.raises(Refused, match="Discounts of vouchers lie between 0 and 1, each once"):
+        with_vouchers(discounts)
+
+
+def test_the_curve_of_discounts_tells_the_true_gain_and_gives_nothing_away():
+    """At the deepest voucher, beyond the letter: the parabola's interval, four errors wide, holds the truth."""
+    arms = with_vouchers([0.1, 0.2, 0.3])
+    seen = outcomes(made(campaigns=Campaigns(arms)))
+    mailed = seen[seen.channel == "mail"]
+    assert set(mailed.discount) == {0.0, 0.1, 0.2, 0.3} and (seen.discount[seen.channel != "mail"] == 0).all()
+    curve = dose_response(
+        mailed.margin, mailed.discount, mailed.propensity, {"all": mailed.margin.notna()}, subjects=mailed.customer_id
+    )
+    deepest, true = curve.iloc[-1], (seen.margin_cents_voucher_30 - seen.margin_cents_letter).mean()
+    assert abs(deepest.gain - true) < 2 * (deepest.gain_high - deepest.gain)
+    assert true < 0 and best_doses(curve).dose.tolist() == [0]

@@ -143,6 +143,7 @@ CONTACTS = Contract(
         Column("arm", "category"),
         Column("propensity", "number", may_be_empty=True, may_be_absent=True),
         Column("cost_cents", "whole", may_be_empty=True),
+        Column("discount", "number", may_be_empty=True, may_be_absent=True),
         KNOWN_AT,
     ),
     keys=(("contact_id",),),
@@ -157,6 +158,14 @@ CONTACTS = Contract(
             {"contact": "contact_id", "propensity": "propensity"},
         ),
         _not_negative("cost_cents", "Correct the sign in the source."),
+        Rule(
+            "discount",
+            "must lie between 0 and 1, 1 excluded, but does not",
+            lambda t: (t.discount < 0) | (t.discount >= 1),
+            "It is the share of the price that the contact takes off: 0.1 for ten per cent, 0 or empty for none.",
+            ("discount",),
+            {"contact": "contact_id", "discount": "discount"},
+        ),
     ),
     refers={"customer_id": "customers", "campaign_id": "campaigns"},
 )

@@ -4,7 +4,9 @@
 `World.textbook(customers, seed)` keeps every assumption of the BG/NBD and the gamma-gamma model to the letter.
 """
 
-from dataclasses import dataclass, field, fields, is_dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import date
 
 from contracts.errors import Refused
@@ -206,6 +208,30 @@ ARMS = (
     Arm("letter", 0.2, "mail", 80, 0.0, 0.22, 0.5, 0.03),
     Arm("voucher", 0.2, "mail", 85, 0.1, 0.45, 0.5, 0.03),
 )
+
+
+def with_vouchers(discounts: Sequence[float]) -> tuple[Arm, ...]:
+    """The arms with a voucher of each discount (share of the price) in place of the one, whose chance they share.
+
+    What a voucher adds to a letter grows as the square root of its discount: twice as much off is not twice the buyers.
+    Raises `Refused` for one that is none, or is there twice.
+    """
+    if wrong := [d for d in discounts if not 0 < d < 1 or list(discounts).count(d) > 1]:
+        raise Refused(
+            f"Discounts of vouchers lie between 0 and 1, each once, but {wrong[0]} does not. Write 0.1 for 10 %."
+        )
+    *others, letter, voucher = ARMS
+    more = voucher.induces - letter.induces
+    return (*others, letter) + tuple(
+        replace(
+            voucher,
+            name=f"voucher_{100 * discount:g}".replace(".", "_"),
+            share=voucher.share / len(discounts),
+            discount=discount,
+            induces=letter.induces + more * math.sqrt(discount / voucher.discount),
+        )
+        for discount in sorted(discounts)
+    )
 
 
 @dataclass(frozen=True)

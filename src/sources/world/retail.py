@@ -107,6 +107,7 @@ def _contacts(world: World, traits: dict[str, np.ndarray], of: dict[str, np.ndar
             "arm": pa.array([arm.name for arm in arms]).take(pa.array(of["arm"])),
             "propensity": of["propensity"],
             "cost_cents": np.array([arm.cost for arm in arms])[of["arm"]],
+            "discount": np.array([arm.discount for arm in arms])[of["arm"]],
             "known_at": when,
         }
     )

@@ -26,7 +26,7 @@ from sources.world.clock import told_before_end
 from sources.world.latent import traits
 from sources.world.parameters import Part, World, said
 
-EDITION = 1  # of the modules of the world: raised when they make other tables of the same settings
+EDITION = 2  # of the modules of the world: raised when they make other tables of the same settings
 LABEL = "world.json"
 _TRUTH = "truth"
 _DECIMALS = 9
