@@ -16,8 +16,8 @@ from features.dictionary import Column
 from features.store import bring_up, kept_until, opened
 from features.subjects import dictionary, population_kept, told_by
 from features.writing import engine, write_features
+from pipelines.locking import Busy
 from pipelines.parameters import complete, for_source, notebook_of
-from pipelines.retrain import Busy
 from sources import open_source
 from sources.source import Source
 

@@ -16,6 +16,7 @@ from contracts.files import sweep
 from contracts.places import data, mlruns
 from pipelines.console import stamp
 from pipelines.features import locked as features_locked
+from pipelines.locking import erasing as scoring_barred
 from pipelines.parameters import settings
 from pipelines.retrain import locked as model_locked
 from registry import erasing
@@ -76,6 +77,7 @@ def _alone(source: str) -> Iterator[None]:
     with ExitStack() as held:
         for model in settings()["models"]:
             held.enter_context(model_locked(model, source))
+            held.enter_context(scoring_barred(model, source))
         held.enter_context(features_locked(data() / "features" / source))
         yield
 

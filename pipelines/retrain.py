@@ -20,16 +20,13 @@ from pipelines.again import fitted_again
 from pipelines.cards import write_card
 from pipelines.clock import offset, refuse_jump
 from pipelines.gate import Judged, judge, log_judged
+from pipelines.locking import Busy
 from pipelines.naming import run_name
 from pipelines.parameters import complete, for_source, notebook_of
 from pipelines.preflight import CODE, preflight
 from pipelines.promotion import settle, user
 from pipelines.report import entitle_simulated, to_html
 from pipelines.run_notebook import NotebookFailed, run_notebook
-
-
-class Busy(Exception):
-    """Another process retrains the same model. Exit code 4."""
 
 
 class Stopped(BaseException):

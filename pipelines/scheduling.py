@@ -63,6 +63,8 @@ def status(
         return
     for found in known:
         out.print(report.first_line(found), markup=False, soft_wrap=True)
+    if len(taken := report.growth(name, known[-1].as_of)):
+        print_frame("what runs, tables and pages take up", taken)
     if as_of:
         print_frame(f"{name} as of {as_of}", report.table(known[0]))
         place = state.place(name, date.fromisoformat(as_of))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import ibis
@@ -12,11 +13,13 @@ from contracts.tables import check
 from decisions.scores import write_scores, write_table
 from pipelines.champions import champion_for
 from pipelines.fingerprints import fingerprints
-from pipelines.kinds import kind_of
+from pipelines.kinds import Kind, kind_of
+from pipelines.locking import scoring
 from registry import runs
 from registry.fingerprint import table_fingerprint
 from registry.versions import Version
 from sources import open_source
+from sources.source import Source
 
 SCORES = "crm.scores."  # the tag of a run, with a day: the fingerprint of what its model said on it
 
@@ -41,12 +44,17 @@ def score(model: str, source_name: str, as_of: str, say: Callable[[str], None]) 
 
     Raises `Refused` when there is no champion, when it knows more than that day did, when its features are not those
     of this code and source, when a contract is broken, when the orders stop before, or when nobody is there to score;
-    `WorldFailed` when the model's files are not those registered, `SourceChanged` when the source was written to.
+    `WorldFailed` when the model's files are not those registered, `SourceChanged` when the source was written to,
+    `Busy` while a customer of the source is erased.
     """
-    origin = day(as_of, "as_of")
-    kind = kind_of(model)
+    origin, kind = day(as_of, "as_of"), kind_of(model)
     say("1/4 checking the source and its contracts")
     source = open_source(source_name)
+    with scoring(model, source_name):
+        return _score(model, kind, source, origin, say)
+
+
+def _score(model: str, kind: Kind, source: Source, origin: date, say: Callable[[str], None]) -> Scored:
     check(source.tables, source.attributes)
     say("2/4 fetching the champion, by its sha256")
     version, champion = champion_for(model, source, origin, say)
@@ -63,8 +71,8 @@ def score(model: str, source_name: str, as_of: str, say: Callable[[str], None]) 
     explained = getattr(kind, "explained", None)
     plan = explained(champion, table, plan) if explained else plan
     planned = write_table(plan, source.label, origin, written, data() / "decisions")
-    if version.source == source_name:
-        runs.tag(version.run_id, {f"{SCORES}{as_of}": fingerprint_of_scores(path)})
+    if version.source == source.name:
+        runs.tag(version.run_id, {f"{SCORES}{origin}": fingerprint_of_scores(path)})
     (found,) = fingerprints([str(path)], None)
     return Scored(path, len(rows), version, planned, decided, found.fingerprint)
 

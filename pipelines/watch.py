@@ -1,8 +1,10 @@
 """Is a champion still right on a later day? What it is fed and says, what is decided, what has come true, its age.
 
-What was known when it was judged is compared with what is known now, on the subjects of each day. The scores of then
-are those it was judged by; those of now are by that same model where there is one, since the registered one has seen
-the subjects of then and would seem to have moved without cause.
+The subjects of the day that it was trained for are compared with those of now: the same question, asked of the same
+kind of people, so that on that very day nothing has moved. Its test rows are others: of a month before, and in response
+and credit only those who were chosen for a contact or a loan. It has learnt from neither day's rows. A flat source has
+one day only; there the test rows are then, with the scores they were judged by, and those of now are by that same
+model, since the registered one has seen the rows of then and would seem to have moved without cause.
 """
 
 import tempfile
@@ -19,6 +21,7 @@ from contracts.spreadsheets import write_csv
 from contracts.study import Study, day
 from contracts.subjects import keys_of
 from contracts.tables import check
+from evaluation import drift as drifting
 from evaluation.drift import FEWEST, Decisions, decisions, drift, fallen, growing, off, share_moved, verdict
 from evaluation.estimate import Estimate
 from evaluation.gate import Check
@@ -35,13 +38,15 @@ from registry.watched import Finding
 from sources import open_source
 from sources.source import Source
 
+EARLIER = 3  # days before the training's that say how far columns vary
+
 
 @dataclass(frozen=True)
 class Watched:
     """How a champion stands on a day.
 
     then, now  the subjects of both days by their keys but the origin: the columns that the model reads, and `score`
-    columns    a row a column, as `evaluation.drift.drift`; aged: those that only ever grow, which are not among them
+    columns    a row a column, as `evaluation.drift.beyond`; aged: those that only ever grow, which are not among them
     decided    what happens to those who are there on both days; at_stake: its money, in words
     promised   the headline measure when it was judged, and matured: on outcomes since, None where none have matured
     grave, mild  the checks that ask for a new training, and those that ask for a look
@@ -112,9 +117,11 @@ def look(model: str, source_name: str, as_of: str, say: Callable[[str], None]) -
         )
     run, limits = about.about(version.run_id), limits_of(model)
     say("3/4 comparing with training")
-    then, now, decided = _both_days(run, champion, kind, source, origin)
+    then, now, decided = _both_days(run, version, champion, kind, source, origin)
     aged = growing(then.drop(columns=["score", "acting"]), now)
     columns = _columns(then, now, aged, limits)
+    if len(columns):
+        columns = drifting.beyond(columns, _usual(version, champion, kind, source, then))
     mild = [
         *_moved(columns, limits),
         _acted(then, now, kind, champion, limits),
@@ -137,21 +144,31 @@ def limits_of(model: str) -> Mapping[str, float]:
     return told["watch"] | told["models"][model].get("watch", {})
 
 
-def _both_days(run: About, champion: Model, kind: Kind, source: Source, origin: date):
+def _both_days(run: About, version: Version, champion: Model, kind: Kind, source: Source, origin: date):
     """The subjects of then and of now with what they were told, and what happens to those who are in both."""
-    rows = evidence.read(run.run_id)
-    names = [name for name in keys_of(rows.columns) if name != "origin"]
-    table = kind.subjects(source, champion.about, origin)
+    now, judged = kind.subjects(source, champion.about, origin), champion
+    if source.kind == "flat":
+        then, judged = _judged(run, champion, kind, source)
+        acting = then.score.to_numpy()
+    else:
+        then = kind.subjects(source, champion.about, day(version.as_of, "as_of"))
+        then["score"] = acting = champion.predict(then)
+    names = [name for name in keys_of(then.columns) if name != "origin"]
+    read = [n for n in champion.columns if n in then.columns and n in now.columns]
+    told = now[[*names, *read]].assign(score=judged.predict(now), acting=champion.predict(now)).set_index(names)
+    then = then[[*names, *read, "score"]].assign(acting=acting).set_index(names)
+    return then, told, _decided(then, told, kind, champion)
+
+
+def _judged(run: About, champion: Model, kind: Kind, source: Source) -> tuple[pd.DataFrame, Model]:
+    """The test rows with the scores that they were judged by, and the model that gave them."""
+    rows, judged = evidence.read(run.run_id), champion
     with tempfile.TemporaryDirectory() as folder:
-        judged = champion
         if run.judged:
             about.fetch(run.run_id, "judged", Path(folder))
             judged = loaded(kind, Path(folder), f"run {run.run_id}")
-    before = features_of(rows, kind.judged_on(source, champion.about, rows))
-    read = [n for n in champion.columns if n in before.columns and n in table.columns]
-    then = before[[*names, *read]].assign(score=rows.score.to_numpy(), acting=rows.score.to_numpy()).set_index(names)
-    now = table[[*names, *read]].assign(score=judged.predict(table), acting=champion.predict(table)).set_index(names)
-    return then, now, _decided(then, now, kind, champion)
+    then = features_of(rows, kind.judged_on(source, champion.about, rows))
+    return then.assign(score=rows.score.to_numpy()), judged
 
 
 def _decided(then: pd.DataFrame, now: pd.DataFrame, kind: Kind, champion: Model) -> Decisions:
@@ -169,6 +186,22 @@ def _columns(then: pd.DataFrame, now: pd.DataFrame, aged: Sequence[str], limits:
         return pd.DataFrame({"column": [], "psi": [], "p": [], "moved": []})
     left = [name for name in then.columns if name not in (*aged, "acting")]
     return drift(then[left], now[left], limits["shift"], 0)
+
+
+def _usual(version: Version, champion: Model, kind: Kind, source: Source, then: pd.DataFrame) -> pd.Series:
+    """How far the columns varied from one day to another: the one the model was trained for, and some before it."""
+    if source.kind == "flat":
+        return drifting.varied([])
+    horizon, last = int(champion.about["horizon_days"]), day(version.as_of, "as_of")
+    apart = horizon + (2 - horizon) % 7  # on other weekdays, by two, four and six days: shops have weeks
+    read = [name for name in then.columns if name not in ("score", "acting")]
+    days = [then[read]]
+    for before in reversed(Study(last, apart, EARLIER, apart).closed_origins):
+        try:
+            days.append(kind.subjects(source, champion.about, before)[read])
+        except Refused:  # nobody was there yet
+            break
+    return drifting.varied(days)
 
 
 def _moved(columns: pd.DataFrame, limits: Mapping) -> list[Check]:

@@ -4,7 +4,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evaluation.drift import ALARM, decisions, drift, fallen, growing, off, share_moved, verdict
+from evaluation.drift import (
+    ALARM,
+    FEWEST,
+    beyond,
+    decisions,
+    drift,
+    fallen,
+    growing,
+    off,
+    share_moved,
+    varied,
+    verdict,
+)
 from evaluation.gate import Check
 from evaluation.validation import stability_index
 
@@ -130,3 +142,22 @@ def test_the_gravest_decides_and_too_little_data_is_no_alarm():
     assert verdict([good], [good]) == verdict([unclear], [unclear]) == "keep"
     assert verdict([good], [good, bad]) == "watch"
     assert verdict([bad], [good]) == "retrain"
+
+
+def test_what_varied_from_day_to_day_before_has_not_moved():
+    """Days since a campaign: 7, 35 and 20 for all on three days of the past, 28 now; an age that rose is told."""
+    draw = np.random.default_rng(6)
+    days = [made(600, k).assign(since=float(days)) for k, days in enumerate((7, 35, 20))]
+    now = made(600, 9).assign(since=28 + (draw.random(600) < 0.02) * 1.0)
+    usual = varied(days)
+    assert usual.since > 1 and usual.age < 0.02 and varied(days[:1]).empty
+    found = drift(days[0], now.assign(age=now.age + 5), 0.02, 1)
+    assert set(found.column[found.moved]) == {"age", "since"}
+    told = beyond(found, usual).set_index("column")
+    assert list(told.index[told.moved]) == ["age"] and told.usual["since"] == usual.since
+    further = beyond(found, usual / 1e6).set_index("column")
+    assert {*further.index[further.moved]} == {"age", "since"}  # it is the usual that held it
+
+
+def test_a_day_of_too_few_says_nothing_of_what_is_usual():
+    assert varied([made(600, 1), made(FEWEST - 1, 2)]).empty and len(varied([made(600, 1), made(FEWEST, 2)])) == 5

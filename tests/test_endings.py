@@ -18,10 +18,11 @@ from sqlalchemy.exc import OperationalError
 from contracts.errors import BrokenContract, ClockJumped, Refused, SourceChanged, SourceGone, StoreGone, WorldFailed
 from pipelines import clock, endings
 from pipelines.endings import ENDINGS, ending_of
+from pipelines.locking import Busy
 from pipelines.nights import report, runner, state
 from pipelines.nights.definition import Step
 from pipelines.nights.state import FAILED, LOOK, NightState, StepState
-from pipelines.retrain import Busy, Stopped
+from pipelines.retrain import Stopped
 from pipelines.run_notebook import NotebookFailed
 from registry import ledger, runs, store
 from registry.versions import Version

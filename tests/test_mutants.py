@@ -22,8 +22,8 @@ from contracts import files
 from contracts.errors import Refused, StoreGone, WorldFailed
 from decisions import scores
 from pipelines import retrain
+from pipelines.locking import Busy
 from pipelines.nights import runner, state
-from pipelines.retrain import Busy
 from registry import ledger, runs, store, versions
 from registry.fingerprint import folder_digest
 from registry.store import client

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 import types
@@ -14,7 +15,7 @@ import pytest
 from contracts.errors import Refused
 from pipelines.console import asked
 from pipelines.nights import definition, report, runner, schedulers, state
-from pipelines.nights.state import DONE, FAILED, KEPT, NOT_DUE, NOT_RUN, RUNNING, NightState, StepState
+from pipelines.nights.state import DONE, FAILED, KEPT, NOBODY, NOT_DUE, NOT_RUN, RUNNING, NightState, StepState
 from pipelines.parameters import complete, notebook_of
 
 DAY = date.fromisoformat(homes.AS_OF)  # a Sunday
@@ -87,6 +88,9 @@ def test_a_step_of_each_model_needs_that_of_its_own(defined, monkeypatch):
         ("[churn]", "[chrun]", "chrun is none"),
         ("needs: [check]", "needs: [score]", "needs must name steps above it, but score is none"),
         ("weekdays: [sun]", "weekdays: [sunday]", "weekdays are mon, tue"),
+        ("weekdays: [sun]", "weekdays: [second sun]", "or such as 'first mon' of a month, but second sun is none"),
+        ("keep_days: 30", "keep_days: 30\nkeep_runs_days: ever", "keep_runs_days must be of the type int"),
+        ("keep_days: 30", "keep_days: 30\nkeep_runs_days: -1", "keep_runs_days must lie between"),
         ('"check {source}"', '"rm -rf {source}"', "run must begin with one of check"),
         ('"check {source}"', '""', "run must begin with one of check"),
         ('run: "check', 'rnu: "check', "rnu is not known here; did you mean run?"),
@@ -188,7 +192,75 @@ def test_a_champion_that_stays_is_no_failure(play):
     assert report.first_line(found) == "Done: shop_night as of 2023-12-03: the champion stays (retrain churn)."
 
 
-def test_a_step_that_is_not_due_stands_in_nobodys_way(play):
+def test_the_first_weekday_of_a_month():
+    step = definition.Step("retrain churn", ("retrain", "churn"), (), ("first mon", "thu"))
+    days = [date(2023, 12, day) for day in range(1, 32)]
+    assert [day.day for day in days if step.due(day)] == [4, 7, 14, 21, 28]
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """A model that has a version, so that no night trains it for the first time; the list of its versions."""
+    found = [types.SimpleNamespace(number=1)]
+    monkeypatch.setattr(runner, "_trained", lambda model, source: found)
+    monkeypatch.setattr(runner, "_without_champion", lambda step, night: "")
+    return found
+
+
+def test_a_model_that_was_never_trained_waits_for_no_weekday(play, trained):
+    """And what was begun on a day is not called off by a second start of it."""
+    trained.clear()
+    monday = date(2023, 12, 4)
+    assert steps(play(Played(), as_of=monday))["retrain churn"] == DONE
+    trained.append("a version")
+    again = Played()
+    assert steps(play(again, as_of=monday))["retrain churn"] == DONE and again.run == []
+    assert steps(play(Played(), as_of=date(2023, 12, 5)))["retrain churn"] == NOT_DUE
+
+
+def test_a_store_that_does_not_answer_is_told_by_the_step(defined, monkeypatch):
+    """Whether a model was trained is then not known, and the step is tried again as any other."""
+    from contracts.errors import StoreGone
+    from registry import store
+
+    def gone():
+        raise StoreGone("it is gone")
+
+    monkeypatch.setattr(store, "exists", gone)
+    assert runner._trained("churn", "shop") is None
+    night = defined()
+    assert not runner._first_time(night.steps[1], night) and runner._without_champion(night.steps[2], night) == ""
+
+
+def test_a_model_that_the_gate_kept_back_fails_no_night(play, tmp_path):
+    """The other models are scored, a person is told why, and the night ends with 3."""
+    from registry import ledger, runs, versions
+    from registry.fingerprint import folder_digest
+    from registry.store import client
+
+    text = SHOP + '  watch: {run: "watch {model} --source {source} --as-of {as_of}", needs: [score]}\n'
+    played = Played(retrain=[3])
+    play(Played(retrain=[1]), text=text)  # the project
+    run_id, model = runs.start("churn", "made", {}), tmp_path / "model"
+    model.mkdir()
+    (model / "model.json").write_text("1")
+    client().log_artifacts(run_id, str(model), "model")
+    runs.finish(run_id, "FINISHED")
+    tags = {"crm.key": "1", "crm.sha256": folder_digest(model), "crm.as_of": homes.AS_OF, "crm.source": "shop"}
+    version = versions.register("churn", run_id, tags, "Made for a test.")
+    versions.challenge(version)
+    ledger.refuse(version, "the gate", "The gate is not passed: calibration error is 0.037.")
+    found = play(played, text=text)
+    assert played.run == ["retrain churn"] and found.exit_code == 3
+    assert steps(found) == {"check": DONE, "retrain churn": KEPT, "score churn": NOBODY, "watch churn": NOBODY}
+    assert "Done: shop_night as of 2023-12-03: no champion yet (score churn, watch churn)" in report.first_line(found)
+    assert "version 1: The gate is not passed: calibration error is 0.037. `crm promote`" in report._person(found)
+    ledger.promote(version, "ann", "it will do")
+    after = Played()
+    assert play(after, text=text).exit_code == 3 and after.run == ["score churn", "watch churn"]
+
+
+def test_a_step_that_is_not_due_stands_in_nobodys_way(play, trained):
     found = play(Played(), as_of=date(2023, 12, 4))
     assert steps(found) == {"check": DONE, "retrain churn": NOT_DUE, "score churn": DONE} and found.exit_code == 0
 
@@ -210,7 +282,7 @@ def test_a_night_that_runs_names_its_holder(play, tmp_path):
         play(Played())
 
 
-def test_old_nights_are_removed_and_a_range_stops_at_the_day_that_fails(play, defined):
+def test_old_nights_are_removed_and_a_range_stops_at_the_day_that_fails(play, defined, trained):
     play(Played(), as_of=date(2023, 10, 1))
     night = defined()
     days = runner.backfill(night, date(2023, 12, 1), date(2023, 12, 5), False, lambda line: None)
@@ -245,9 +317,51 @@ def test_what_a_later_command_makes_again_is_kept_as_long_as_the_night_says(play
     assert [name for name in [*kept, *old] if (home / name).exists()] == kept
     assert not (home / "data/decisions/model=churn/as_of=2023-01-01").exists()
     assert found.bytes > 5000 and state.read("shop_night", DAY).bytes == found.bytes
-    (home / "data/evidence/another.parquet").write_bytes(b"x" * 200_000)
-    later = play(Played(), as_of=date(2023, 12, 4))
-    assert "MB since the night of 2023-12-03" in report._disk(later) and "+0.2 MB" in report._disk(later)
+    assert found.swept == ("3 score tables, plans and pages of days before 2023-11-03 removed",)
+    (home / "data/evidence/another.parquet").write_bytes(b"x" * 4_200_000)
+    later = play(Played(), as_of=date(2023, 12, 5))
+    told = report.growth("shop_night", "2023-12-05").set_index("part")
+    assert list(told.columns) == ["MB", "since 2023-12-03", "a day, over 2"]
+    assert list(told.loc["test rows of runs"]) == ["4.2", "+4.2", "+2.10"]
+    assert "<td>+2.10</td>" in report._disk(later) and "3 score tables" in report._disk(found)
+    assert list(report.growth("shop_night", "2023-12-03").columns) == ["part", "MB"]
+
+
+def test_runs_are_removed_by_a_night_that_went_well_only(play, monkeypatch):
+    """A day that was mistyped, years ahead, must not cost what cannot be made again."""
+    asked = []
+    monkeypatch.setattr(runner, "sweep_runs", lambda night, as_of: asked.append(as_of) or iter(["1 run removed"]))
+    assert play(Played(score=[2]), as_of=date(2123, 12, 5)).swept == () and asked == []
+    assert play(Played()).swept == ("1 run removed",) and asked == [DAY]
+
+
+def test_what_is_shown_of_a_source_is_not_another_ones_of_a_like_name(play, tmp_path):
+    """shop and shop_sample; and what changed is told against the day before, by action."""
+    home = tmp_path / "home"
+
+    def scored(day, source, actions, version=1):
+        table = pd.DataFrame({"customer_id": range(len(actions)), "band": "low", "version": version})
+        for kind, rows in (("scores", table), ("decisions", table[["customer_id"]].assign(action=actions))):
+            folder = home / "data" / kind / "model=churn" / f"as_of={day}"
+            folder.mkdir(parents=True, exist_ok=True)
+            rows.to_parquet(folder / f"{source}.parquet")
+
+    for name in ("shop", "shop_sample"):
+        page = home / "mlruns" / "notebooks" / f"20_churn-{name}-{homes.AS_OF}.html"
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text("a page")
+    found, night = play(Played()), definition.night("shop_night")
+    scored(homes.AS_OF, "shop_sample", ["contact"] * 3)
+    assert "".join(report._changes(night, found)).count("shop_sample") == 0
+    assert report._changed(night, "churn", homes.AS_OF) is None
+    scored("2023-12-01", "shop_sample", ["contact"] * 3)
+    scored(homes.AS_OF, "shop", ["contact"] * 3 + ["leave alone"], version=2)
+    row = report._changed(night, "churn", homes.AS_OF)
+    assert (row["model"], row["scored"], row["plan"], row["since"]) == ("churn 2", "4", "contact 3", "first scores")
+    scored("2023-11-30", "shop-simulated", ["contact", "leave alone"])
+    row = report._changed(night, "churn", homes.AS_OF)
+    assert (row["since"], row["plan"], row["new"]) == ("2023-11-30, by version 1", "contact 3 (+2)", "2")
+    assert row["other action"] == "1"
 
 
 def test_a_state_that_was_cut_says_so():
@@ -304,6 +418,23 @@ def test_the_airflow_file_has_a_task_a_step_in_the_order_of_needs(monkeypatch):
     assert list(tasks) == [step.name.replace(" ", "_") for step in night.steps]
     assert ("check", "retrain_churn") in arrows and ("retrain_churn", "score_churn") in arrows
     assert "--as-of {{ data_interval_end | ds }} || " in tasks["score_churn"]
+
+
+@pytest.mark.parametrize(
+    ("weekdays", "due"),
+    [((), [4, 5, 11, 18]), (("mon",), [4, 11, 18]), (("first mon",), [4]), (("first mon", "tue"), [4, 5])],
+)
+def test_a_task_of_airflow_runs_on_the_days_that_a_step_is_due(weekdays, due):
+    """The shell is asked, with the days of December 2023 as Airflow would put them in."""
+    step = definition.Step("check", ("check", "shop"), (), weekdays)
+    before, runs_it, _ = schedulers._bash(step).rpartition(f"{schedulers._crm()} check shop")
+    assert runs_it
+    for day in (4, 5, 11, 18):
+        at = date(2023, 12, day)
+        asked = before.replace("{{ data_interval_end.isoweekday() }}", str(at.isoweekday()))
+        asked = asked.replace("{{ (data_interval_end.day - 1) // 7 }}", str((at.day - 1) // 7))
+        told = subprocess.run(["bash", "-c", f"{asked}echo due"], capture_output=True, text=True, check=True)
+        assert (told.stdout == "due\n") == (day in due) == step.due(at)
 
 
 # --- for real, on the shop ---

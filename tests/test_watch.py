@@ -24,6 +24,16 @@ def last_run(home):
 
 
 @pytest.mark.slow
+def test_on_the_day_it_was_trained_nothing_has_moved(shop):
+    """The same people are asked the same question: any alarm would be false."""
+    ended = watched(shop, homes.AS_OF)
+    assert ended.code == 0, ended
+    assert "Keep churn version 1 (2023-12-03) on 2023-12-03: nothing that was asked speaks against it." in ended.out
+    metrics = last_run(shop).data.metrics
+    assert (metrics["columns/moved"], metrics["score/psi"] < 0, metrics["decisions/changed"]) == (0, True, 0)
+
+
+@pytest.mark.slow
 def test_a_week_later_it_is_kept_and_nothing_has_matured(shop):
     before = {run.info.run_id for run in homes.runs(shop)}
     ended = watched(shop, homes.LATER)

@@ -14,6 +14,7 @@ from contracts.places import root
 from pipelines.parameters import settings
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+FIRST = "first "  # before a weekday: the first such one of a month
 KEYS = {"source": str, "models": list, "at": str, "again": dict, "keep_days": int, "steps": dict}
 STEP_KEYS = {"run": str, "needs": list, "weekdays": list, "parameters": dict}
 MAIL, VARIABLE = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+"), re.compile(r"[A-Z][A-Z0-9_]*")
@@ -28,7 +29,7 @@ class Step:
     name      unique; that of the definition, with the model where there is one: `retrain churn`
     words     of the command line, after `crm`; {as_of} stands for the day
     needs     the steps that must have gone well, or not be due
-    weekdays  of as_of on which it is due; empty is every day
+    weekdays  of as_of on which it is due, `mon`, or `first mon` of a month; empty is every day
     """
 
     name: str
@@ -38,7 +39,8 @@ class Step:
 
     def due(self, as_of: date) -> bool:
         """Whether it runs on that day."""
-        return not self.weekdays or WEEKDAYS[as_of.weekday()] in self.weekdays
+        name = WEEKDAYS[as_of.weekday()]
+        return not self.weekdays or name in self.weekdays or (as_of.day <= 7 and FIRST + name in self.weekdays)
 
     def command(self, as_of: date) -> list[str]:
         """The words of the command line for a day."""
@@ -62,7 +64,12 @@ class Tell:
 
 @dataclass(frozen=True)
 class Night:
-    """A definition: its steps in order, and what holds for all of them; `at` is the hour and minute, UTC."""
+    """A definition: its steps in order, and what holds for all of them.
+
+    at              the hour and minute, UTC
+    keep_days       how long scores, plans, pages, logs and reports stay; keep_runs_days: runs and their versions, for
+                    ever where it is None. Both are counted back from as_of
+    """
 
     name: str
     source: str
@@ -73,6 +80,7 @@ class Night:
     keep_days: int
     steps: tuple[Step, ...]
     tell: Tell = Tell()
+    keep_runs_days: int | None = None
 
 
 def names() -> list[str]:
@@ -89,10 +97,11 @@ def night(name: str) -> Night:
         )
     told = _parsed(file)
     tell = _tell(f"{file.name}, tell", told.pop("tell", {}))
-    _check(file.name, told, KEYS)
+    _check(file.name, told, KEYS | {"keep_runs_days": int} if "keep_runs_days" in told else KEYS)
     again = told["again"]
     _check(f"{file.name}, again", again, {"times": int, "after_seconds": int})
-    for key, value in (*again.items(), ("keep_days", told["keep_days"])):
+    kept = {key: told[key] for key in ("keep_days", "keep_runs_days") if key in told}
+    for key, value in (again | kept).items():
         if not 0 <= value <= MOST:
             raise Refused(f"{file.name}: {key} must lie between 0 and {MOST:,}, but is {value}. Correct it.")
     if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", told["at"]):
@@ -111,6 +120,7 @@ def night(name: str) -> Night:
         told["keep_days"],
         steps,
         tell,
+        told.get("keep_runs_days"),
     )
 
 
@@ -197,8 +207,11 @@ def _steps(where: str, told: Mapping) -> Iterator[Step]:
         at = f"{where}, {name}"
         if unknown := [need for need in step.get("needs", []) if need not in before]:
             raise Refused(f"{at}: needs must name steps above it, but {', '.join(unknown)} is none.")
-        if unknown := [day for day in step.get("weekdays", []) if day not in WEEKDAYS]:
-            raise Refused(f"{at}: weekdays are {', '.join(WEEKDAYS)}, but {', '.join(map(str, unknown))} is none.")
+        if unknown := [day for day in step.get("weekdays", []) if day.removeprefix(FIRST) not in WEEKDAYS]:
+            raise Refused(
+                f"{at}: weekdays are {', '.join(WEEKDAYS)}, or such as 'first mon' of a month, but "
+                f"{', '.join(map(str, unknown))} is none."
+            )
         words = step.get("run", "").split()
         if not words or words[0] not in COMMANDS:
             raise Refused(f"{at}: run must begin with one of {', '.join(COMMANDS)}, but is {step.get('run')!r}.")

@@ -1,4 +1,4 @@
-"""The page of a night: what ran, how it ended, what changed in scores and decisions, what needs a person."""
+"""The page of a night: how it ended, what needs a person, what changed in scores and decisions, what ran, the disk."""
 
 import html
 import os
@@ -9,14 +9,16 @@ from pathlib import Path
 import pandas as pd
 
 from contracts.files import whole
-from contracts.places import data, mlruns, root
+from contracts.places import data, root
 from pipelines.endings import BY_CODE, Ending
+from pipelines.nights import keeping
 from pipelines.nights import state as states
 from pipelines.nights.definition import Night
 from pipelines.nights.state import NightState, StepState
 from pipelines.report import page
 
 LINES = 3
+NOTHING = ("leave alone", "hold", "do not invest", "refuse")  # where a plan acts on nobody
 
 
 def first_line(state: NightState) -> str:
@@ -28,12 +30,17 @@ def first_line(state: NightState) -> str:
     if open_ := [step.name for step in state.steps if step.state in (states.WAITING, states.RUNNING)]:
         return f"CUT: {head}: {', '.join(open_)} did not end. Run it again: it goes on there."
     told = []
-    for word, of in (("the champion stays", states.KEPT), ("to be looked at", states.LOOK)):
+    for word, of in (
+        ("no champion yet", states.NOBODY),
+        ("the champion stays", states.KEPT),
+        ("to be looked at", states.LOOK),
+    ):
         if found := [step.name for step in state.steps if step.state == of]:
             told.append(f"{word} ({', '.join(found)})")
     if told:
         return f"Done: {head}: {'; '.join(told)}."
-    return f"Done: {head}: {sum(step.state == states.DONE for step in state.steps)} steps."
+    steps = sum(step.state == states.DONE for step in state.steps)
+    return f"Done: {head}: {steps} step{'s' * (steps != 1)}. Nothing needs a person."
 
 
 def _why(step: StepState) -> str:
@@ -49,9 +56,9 @@ def write(night: Night, state: NightState) -> Path:
     file = states.place(night.name, date.fromisoformat(state.as_of)) / "report.html"
     body = [
         f"<h1>{html.escape(first_line(state))}</h1>",
-        _steps(state),
-        *_changes(night, state),
         _person(state),
+        *_changes(night, state),
+        _steps(state),
         _disk(state),
     ]
     with whole(file) as written:
@@ -60,25 +67,36 @@ def write(night: Night, state: NightState) -> Path:
 
 
 def table(state: NightState) -> pd.DataFrame:
-    """A row a step: step, state, tries, seconds, and the first lines of what it said."""
+    """A row a step: step, state, tries, how long it took, and the first lines of what it said."""
     return pd.DataFrame(
         {
             "step": [s.name for s in state.steps],
             "state": [s.state for s in state.steps],
             "tries": [str(s.tries or "") for s in state.steps],
-            "seconds": [f"{s.seconds:.0f}" if s.tries else "" for s in state.steps],
+            "took": [_took(s.seconds) if s.tries else "" for s in state.steps],
             "said": ["\n".join(s.said.splitlines()[:LINES]) for s in state.steps],
         }
     )
 
 
+def _took(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
 def _steps(state: NightState) -> str:
     rows = table(state)
     links = [_link(f"{s.name.replace(' ', '-')}.log", s.name) if s.tries else s.name for s in state.steps]
-    shown = rows[["state", "tries", "seconds"]].map(html.escape)
+    shown = rows[["state", "tries", "took"]].map(html.escape)
     shown.insert(0, "step", links)
-    said = [f"<h3>{html.escape(step.name)}</h3><pre>{_shown(step.said)}</pre>" for step in state.steps if step.said]
-    return "<h2>What ran</h2>" + shown.to_html(index=False, escape=False, border=0) + "".join(said)
+    said = [
+        f"<details><summary>What {html.escape(step.name)} said</summary><pre>{_shown(step.said)}</pre></details>"
+        for step in state.steps
+        if step.said and step.state != states.NOT_DUE
+    ]
+    later = sorted({f"{s.name}: {s.said}" for s in state.steps if s.state == states.NOT_DUE})
+    due = f"<p>Not due: {html.escape('; '.join(later))}.</p>" if later else ""
+    return "<h2>What ran</h2>" + shown.to_html(index=False, escape=False, border=0) + due + "".join(said)
 
 
 def _shown(said: str) -> str:
@@ -97,24 +115,28 @@ def _changes(night: Night, state: NightState) -> Iterator[str]:
         yield "<h2>What changed in scores and decisions</h2>"
         yield pd.DataFrame(rows).to_html(index=False, border=0)
     for model in night.models:
-        for file in sorted((mlruns() / "notebooks").glob(f"*_{model}-{night.source}*-{state.as_of}.html")):
-            there = os.path.relpath(file, states.place(night.name, date.fromisoformat(state.as_of)))
-            yield f"<p>{_link(there, f'{model}: the notebook of the day')}</p>"
+        for file in keeping.pages(model, state.as_of, night.source):
+            if file.suffix == ".html":
+                there = os.path.relpath(file, states.place(night.name, date.fromisoformat(state.as_of)))
+                yield f"<p>{_link(there, f'{model}: the notebook of the day')}</p>"
 
 
 def _changed(night: Night, model: str, as_of: str) -> dict | None:
+    """How many were scored, by which version, with what plan; and since the last day before, how many are otherwise."""
     now = _scored(model, as_of, night.source)
     if now is None:
         return None
     days = sorted(p.name.partition("=")[2] for p in (data() / "scores" / f"model={model}").glob("as_of=*"))
-    earlier = [day for day in days if day < as_of and _scored(model, day, night.source) is not None]
-    row = {"model": model, "scored": f"{len(now):,}", "version": str(now.version.iloc[0])}
-    if not earlier:
+    earlier = [day for day in days if day < as_of and keeping.table_of("scores", model, day, night.source)]
+    then = _scored(model, earlier[-1], night.source) if earlier else None
+    row = {"model": f"{model} {now.version.iloc[0]}", "scored": f"{len(now):,}", "plan": _plan(now, then)}
+    if then is None:
         return row | {"since": "first scores", "new": "", "gone": "", "other band": "", "other action": ""}
-    then = _scored(model, earlier[-1], night.source)
-    both = now.join(then, how="inner", rsuffix="_then")
+    both = now.join(then.add_suffix("_then"), how="inner")
+    version = then.version.iloc[0]
+    by = f", by version {version}" if version != now.version.iloc[0] else ""
     return row | {
-        "since": earlier[-1],
+        "since": f"{earlier[-1]}{by}",
         "new": f"{len(now.index.difference(then.index)):,}",
         "gone": f"{len(then.index.difference(now.index)):,}",
         "other band": f"{(both.band != both.band_then).sum():,}",
@@ -122,19 +144,28 @@ def _changed(night: Night, model: str, as_of: str) -> dict | None:
     }
 
 
+def _plan(now: pd.DataFrame, then: pd.DataFrame | None) -> str:
+    """How many are acted on, by action, and how many more than before: `contact 1,109 (+14)`."""
+    counts = now.action[now.action != ""].value_counts()
+    before = then.action.value_counts() if then is not None else {}
+    acted = sorted(set(counts.index) - {*NOTHING}) or sorted(counts.index)
+    more = (f" ({counts[name] - before.get(name, 0):+,})" if then is not None else "" for name in acted)
+    return ", ".join(f"{name} {counts[name]:,}{change}" for name, change in zip(acted, more, strict=True))
+
+
 def _scored(model: str, as_of: str, source: str) -> pd.DataFrame | None:
     """band, version and action of each subject of a day; None where nothing was scored."""
-    files = [data() / kind / f"model={model}" / f"as_of={as_of}" for kind in ("scores", "decisions")]
-    found = [sorted(folder.glob(f"{source}*.parquet")) for folder in files]
-    if not found[0]:
+    file = keeping.table_of("scores", model, as_of, source)
+    if file is None:
         return None
-    scores = pd.read_parquet(found[0][0], partitioning=None)
+    scores = pd.read_parquet(file, partitioning=None)
     keys = [name for name in ("customer_id", "application_id", "campaign_id") if name in scores.columns]
     scores = scores.set_index(keys)[["band", "version"]]
-    plan = pd.read_parquet(found[1][0], partitioning=None) if found[1] else None
+    planned = keeping.table_of("decisions", model, as_of, source)
+    plan = pd.read_parquet(planned, partitioning=None) if planned else None
     if plan is None or "action" not in plan.columns:
         return scores.assign(action="")
-    return scores.join(plan.set_index(keys)[["action"]])
+    return scores.join(plan.set_index(keys)[["action"]]).fillna({"action": ""})
 
 
 def _person(state: NightState) -> str:
@@ -148,15 +179,39 @@ def _person(state: NightState) -> str:
             lines.append(f"{step.name}: the champion stays. `crm ledger` says why; `crm promote` is a person's word.")
         if step.state == states.LOOK:
             lines.append(f"{step.name}: {next(iter(step.said.splitlines()), '')}")
+        if step.state == states.NOBODY:
+            lines.append(f"{step.name}: {step.said} `crm promote` is a person's word.")
         if step.state == states.NOT_RUN:
             lines.append(f"{step.name}: {step.said}.")
     items = "".join(f"<li>{html.escape(line)}</li>" for line in lines) or "<li>Nothing.</li>"
     return f"<h2>What needs a person</h2><ul>{items}</ul>"
 
 
+def growth(name: str, last: str) -> pd.DataFrame:
+    """What runs and nights take up after a night, by part: MB now, since the night before, and a day on average.
+
+    The average is over the nights that there are up to `last`. Empty where none was measured.
+    """
+    found = [states.read(name, night) for night in states.days(name) if night.isoformat() <= last]
+    known = [night for night in found if night and night.taken]
+    if not known:
+        return pd.DataFrame()
+    rows = pd.DataFrame([night.taken for night in known]).fillna(0) / 1e6
+    rows["all"] = rows.sum(axis=1)
+    days = (date.fromisoformat(known[-1].as_of) - date.fromisoformat(known[0].as_of)).days
+    now = rows.iloc[-1]
+    shown = {"part": list(rows.columns), "MB": [f"{v:,.1f}" for v in now]}
+    if len(known) > 1:
+        shown[f"since {known[-2].as_of}"] = [f"{v:+,.1f}" for v in now - rows.iloc[-2]]
+        shown[f"a day, over {days}"] = [f"{v:+,.2f}" for v in (now - rows.iloc[0]) / max(1, days)]
+    return pd.DataFrame(shown)
+
+
 def _disk(state: NightState) -> str:
-    """What runs, tables and pages take up, and how much more than after the night before."""
-    earlier = [day for day in states.days(state.name) if day.isoformat() < state.as_of]
-    before = states.read(state.name, earlier[-1]) if earlier else None
-    since = f", {(state.bytes - before.bytes) / 1e6:+,.1f} MB since the night of {before.as_of}" if before else ""
-    return f"<h2>Disk</h2><p>Runs, tables and pages take {state.bytes / 1e6:,.1f} MB{since}.</p>"
+    """What runs, tables and pages take up, how fast that grows, and what was removed."""
+    shown = growth(state.name, state.as_of)
+    if shown.empty:
+        return ""
+    swept = "".join(f"<li>{html.escape(line)}</li>" for line in state.swept)
+    removed = f"<p>Removed, as the definition says:</p><ul>{swept}</ul>" if swept else ""
+    return f"<h2>Disk</h2>{shown.to_html(index=False, border=0)}{removed}"

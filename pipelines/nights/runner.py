@@ -2,12 +2,11 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -15,17 +14,19 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from contracts.errors import Refused
-from contracts.places import data, mlruns, root
+from contracts.places import mlruns, root
 from contracts.secrets import scrub
 from pipelines.console import stamp
-from pipelines.endings import DONE, ENDINGS, KEPT
+from pipelines.endings import DONE, ENDINGS, KEPT, STORE_GONE, ending_of
 from pipelines.fingerprints import visible
+from pipelines.locking import Busy
 from pipelines.nights import state as states
 from pipelines.nights.definition import Night, Step
+from pipelines.nights.keeping import sweep, sweep_runs, taken
 from pipelines.nights.state import NightState, StepState
 from pipelines.parameters import SETTINGS, for_source, notebook_of
 from pipelines.preflight import CODE
-from pipelines.retrain import Busy, stoppable
+from pipelines.retrain import stoppable
 from registry.fingerprint import code_files, digest, file_digest, table_fingerprint
 from sources import open_source
 
@@ -45,8 +46,7 @@ def run(night: Night, as_of: date, force: bool, say: Say) -> NightState:
     step would say the same.
     """
     with _lock(night, as_of), stoppable():
-        for line in _sweep(night, as_of):
-            say(f"found: {line}")
+        swept = _said(sweep(night, as_of), say)
         before = states.read(night.name, as_of) or NightState(night.name, as_of.isoformat(), ())
         steps = tuple(_open(before.step(step.name)) for step in night.steps)
         state = NightState(night.name, as_of.isoformat(), steps)
@@ -54,7 +54,9 @@ def run(night: Night, as_of: date, force: bool, say: Say) -> NightState:
         given = _given(night, as_of)
         for step in night.steps:
             state = _step(night, step, as_of, state, given, force, say)
-        state = replace(state, bytes=_taken())
+        if state.exit_code in WELL:  # a day that was mistyped fails, and must not cost what cannot be made again
+            swept += _said(sweep_runs(night, as_of), say)
+        state = replace(state, swept=tuple(swept), taken=taken())
         states.write(state)
         return state
 
@@ -72,6 +74,15 @@ def backfill(night: Night, first: date, last: date, force: bool, say: Say) -> It
         yield done
         if done.exit_code not in WELL:
             return
+
+
+def _said(lines: Iterator[str], say: Say) -> list[str]:
+    """What was removed, told as it happens."""
+    told = []
+    for line in lines:
+        say(f"found: {line}")
+        told.append(line)
+    return told
 
 
 def _open(step: StepState) -> StepState:
@@ -104,10 +115,13 @@ def _step(night: Night, step: Step, as_of: date, state: NightState, given: str, 
         states.write(new)
         return new
 
-    if not step.due(as_of):
+    if not (step.due(as_of) or known.tries or _first_time(step, night)):
         return becomes(state=states.NOT_DUE, said=f"due on {', '.join(step.weekdays)}")
     if stopped := [need for need in step.needs if state.step(need).state not in states.WELL]:
         return becomes(state=states.NOT_RUN, said=f"needs {', '.join(stopped)}, which did not go well")
+    if nobody := _without_champion(step, night):
+        say(f"{step.name}: {nobody}")
+        return becomes(state=states.NOBODY, said=nobody)
     inputs = _inputs(night, step, as_of, state, given)
     if known.state in (states.DONE, states.KEPT, states.LOOK) and known.inputs == inputs and not force:
         say(f"{step.name}: {known.state}, and nothing it follows from has changed")
@@ -125,6 +139,42 @@ def _step(night: Night, step: Step, as_of: date, state: NightState, given: str, 
         time.sleep(night.after_seconds)
     say(f"{step.name}: {state.step(step.name).state} after {state.step(step.name).seconds:.0f} s")
     return state
+
+
+def _first_time(step: Step, night: Night) -> bool:
+    """Whether a model would be trained on the source for the first time: that waits for no weekday."""
+    return step.words[0] == "retrain" and _trained(step.words[1], night.source) == []
+
+
+def _without_champion(step: Step, night: Night) -> str:
+    """Why a model cannot score, or be watched: the gate has kept all that was trained; empty where it can.
+
+    That is for a person to decide on, and no reason for the other models to wait. What was never trained is told by
+    the command itself.
+    """
+    if step.words[0] not in ("score", "watch") or not (found := _trained(step.words[1], night.source)):
+        return ""
+    from registry import ledger
+    from registry.versions import CHAMPION, champion, holder
+
+    model, last = step.words[1], found[0]
+    if champion(model, night.source) or holder(model, CHAMPION):
+        return ""
+    why = " ".join(row.why for row in ledger.rows(model) if row.to == str(last.number))
+    return f"no version was made champion yet. Of version {last.number}: {why}"
+
+
+def _trained(model: str, source: str) -> list | None:
+    """The versions of a model of a source, newest first; None where the store does not answer, as the step will say."""
+    from registry.store import exists
+    from registry.versions import versions
+
+    try:
+        return [version for version in versions(model) if version.source == source] if exists() else []
+    except Exception as error:
+        if ending_of(error) is STORE_GONE:
+            return None
+        raise
 
 
 def _state(step: Step, code: int) -> str:
@@ -172,45 +222,3 @@ def _lock(night: Night, as_of: date):
             f"The night {night.name} of {told.get('as_of', 'another day')} is running (process {told.get('pid', '?')} "
             f"on {told.get('host', '?')}). Wait for it, or stop it."
         ) from None
-
-
-def _sweep(night: Night, as_of: date) -> Iterator[str]:
-    """Remove what is older than the definition keeps, counted from the day that is run.
-
-    That is the folders of nights, and of this source's models the scores, plans and pages by day: all that a later
-    command makes again. What a version, its evidence or the ledger needs stays.
-    """
-    first = as_of - timedelta(days=night.keep_days)
-    for day in states.days(night.name):
-        if day < first:
-            shutil.rmtree(states.place(night.name, day))
-            yield f"night of {day} removed, {night.keep_days} days and more before {as_of}"
-    old = [file for file in _by_day(night) if _day_of(file) < first.isoformat()]
-    for file in old:
-        file.unlink()
-        with suppress(OSError):  # of another source there may be more
-            file.parent.rmdir()
-    if old:
-        yield f"{len(old)} score tables, plans and pages of days before {first} removed"
-
-
-def _by_day(night: Night) -> list[Path]:
-    """The files of a night's source and models that are called by a day."""
-    labels = (night.source, f"{night.source}-simulated")
-    tables = [
-        data() / kind / f"model={model}" for kind in ("scores", "decisions") for model in night.models
-    ]  # fmt: skip
-    found = [file for folder in tables for label in labels for file in folder.glob(f"as_of=*/{label}.parquet")]
-    pages = [(mlruns() / "notebooks").glob(f"*_{m}-{label}-????-??-??.*") for m in night.models for label in labels]
-    return found + [file for page in pages for file in page]
-
-
-def _day_of(file: Path) -> str:
-    folder = file.parent.name
-    return folder.partition("=")[2] if "=" in folder else file.stem[-10:]
-
-
-def _taken() -> int:
-    """Bytes of all that runs and nights have written, but of raw tables and features."""
-    folders = [mlruns(), *(data() / name for name in ("scores", "decisions", "evidence", "comparisons"))]
-    return sum(file.lstat().st_size for folder in folders for file in folder.rglob("*") if file.is_file())

@@ -10,7 +10,7 @@ import sys
 
 from contracts.places import root
 from pipelines.endings import DONE, ENDINGS, KEPT
-from pipelines.nights.definition import WEEKDAYS, Night, Step
+from pipelines.nights.definition import FIRST, WEEKDAYS, Night, Step
 
 KINDS = ("cron", "systemd", "airflow")
 FINAL = [ending.code for ending in ENDINGS if not ending.again and ending not in (DONE, KEPT)]
@@ -94,10 +94,16 @@ def _bash(step: Step) -> str:
     """The command, on the days that it is due; exit code 3, the champion stays, is no failure of a task."""
     day = "{{ data_interval_end | ds }}"
     words = " ".join(shlex.quote(word) for word in step.words).replace("'{as_of}'", day).replace("{as_of}", day)
-    due = "|".join(str(WEEKDAYS.index(name) + 1) for name in step.weekdays)
-    # by its number: what `date` calls a day follows the language of the machine
-    skip = f"case {{{{ data_interval_end.isoweekday() }}}} in {due}) ;; *) exit 0;; esac; " if due else ""
+    due = "|".join(_pattern(name) for name in step.weekdays)
+    # by its number, and that of the week in the month: what `date` calls a day follows the language of the machine
+    day_and_week = "{{ data_interval_end.isoweekday() }}-{{ (data_interval_end.day - 1) // 7 }}"
+    skip = f"case {day_and_week} in {due}) ;; *) exit 0;; esac; " if due else ""
     return f"{_exported()}{skip}{_crm()} {words} || ( code=$?; test $code -eq {KEPT.code} || exit $code )"
+
+
+def _pattern(name: str) -> str:
+    """Of the shell, for a weekday: 1-* is any Monday, 1-0 the first one of a month."""
+    return f"{WEEKDAYS.index(name.removeprefix(FIRST)) + 1}-{'0' if name.startswith(FIRST) else '*'}"
 
 
 def _variable(step: Step) -> str:

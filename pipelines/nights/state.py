@@ -2,17 +2,17 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
 from contracts.files import whole
 from contracts.places import mlruns
 
-WAITING, RUNNING, DONE, KEPT, LOOK, FAILED, NOT_DUE, NOT_RUN = (
-    "waiting", "running", "done", "champion stays", "to be looked at", "failed", "not due", "not run",
+WAITING, RUNNING, DONE, KEPT, LOOK, FAILED, NOT_DUE, NOT_RUN, NOBODY = (
+    "waiting", "running", "done", "champion stays", "to be looked at", "failed", "not due", "not run", "no champion",
 )  # fmt: skip
-WELL = (DONE, KEPT, LOOK, NOT_DUE)
+WELL = (DONE, KEPT, LOOK, NOT_DUE, NOBODY)
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,22 @@ class StepState:
 
 @dataclass(frozen=True)
 class NightState:
-    """A night of a day, with its steps in order; bytes: what all runs, tables and pages took up once it was over."""
+    """A night of a day, with its steps in order.
+
+    swept  what was removed before it began, a line each
+    taken  the bytes of all that runs and nights had written once it was over, by part (`keeping.PARTS`)
+    """
 
     name: str
     as_of: str
     steps: tuple[StepState, ...]
-    bytes: int = 0
+    swept: tuple[str, ...] = ()
+    taken: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def bytes(self) -> int:
+        """Of all parts together."""
+        return sum(self.taken.values())
 
     def step(self, name: str) -> StepState:
         """A step by its name; a waiting one where the night did not know it yet."""
@@ -59,7 +69,7 @@ class NightState:
             return failed[0].exit_code or 1
         if any(step.state in (WAITING, RUNNING, NOT_RUN) for step in self.steps):
             return 1
-        return 3 if any(step.state in (KEPT, LOOK) for step in self.steps) else 0
+        return 3 if any(step.state in (KEPT, LOOK, NOBODY) for step in self.steps) else 0
 
 
 def place(name: str, as_of: date) -> Path:
@@ -74,7 +84,7 @@ def read(name: str, as_of: date) -> NightState | None:
         return None
     told: Mapping = json.loads(file.read_text(encoding="utf-8"))
     steps = tuple(StepState(**step) for step in told["steps"])
-    return NightState(told["name"], told["as_of"], steps, told.get("bytes", 0))
+    return NightState(told["name"], told["as_of"], steps, tuple(told.get("swept", ())), told.get("taken", {}))
 
 
 def write(state: NightState) -> None:

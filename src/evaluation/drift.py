@@ -15,6 +15,9 @@ what they find where the subjects are dealt out to the samples anew. The smalles
 deal is what a column's own is compared with [2], so that the chance of any alarm in a quiet month, whatever the number
 of columns, their ties and how they hang together, is at most `ALARM`. Subjects who are in both samples make it smaller.
 
+A month in which nothing happened is none in which nothing moved: the days since a campaign grow for everybody. What
+a column varied by from one past day to another is usual of it (`varied`), and only what goes beyond that has moved.
+
 [1] Yurdakul & Naranjo (2020), Statistical Properties of the Population Stability Index, Journal of Risk Model
     Validation 14(4).
 [2] Westfall & Young (1993), Resampling-Based Multiple Testing, section 2.3: single-step adjusted p-values.
@@ -64,6 +67,28 @@ def drift(then: pd.DataFrame, now: pd.DataFrame, least: float, seed: int) -> pd.
     found = pd.DataFrame(rows).assign(p=_adjusted(tests, len(then), len(now), draw))
     found["moved"] = (found.p <= ALARM) & (found.psi > least)
     return found.sort_values(["moved", "psi", "column"], ascending=[False, False, True], ignore_index=True)
+
+
+def varied(days: Sequence[pd.DataFrame]) -> pd.Series:
+    """The largest stability index, beyond chance, of each column between any two of several days' subjects.
+
+    What moved no further than that has been seen to move so. Empty for fewer than two days of at least 50 subjects.
+    """
+    there = [rows for rows in days if len(rows) >= FEWEST]
+    found = [
+        {name: np.subtract(*stability_index(one[name], other[name])) for name in one.columns if name in other.columns}
+        for k, one in enumerate(there)
+        for other in there[:k]
+    ]
+    return pd.DataFrame(found).max() if found else pd.Series(dtype=float)
+
+
+def beyond(found: pd.DataFrame, usual: pd.Series) -> pd.DataFrame:
+    """Drift (`drift`) with a column `usual`, as `varied` gives it: what is not further from then has not moved."""
+    usual = found.column.map(usual).fillna(0.0).clip(lower=0)
+    return found.assign(usual=usual, moved=found.moved & (found.psi > usual)).sort_values(
+        ["moved", "psi", "column"], ascending=[False, False, True], ignore_index=True
+    )
 
 
 class _Tests:

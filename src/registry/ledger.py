@@ -73,13 +73,13 @@ class _Kept:
 
 def promote(version: Version, by: str, reason: str) -> Row:
     """Make a version the champion of its source; raises `Refused` without a reason."""
-    with _lock():
+    with held():
         return _move(PROMOTED, version, by, reason)
 
 
 def refuse(version: Version, by: str, reason: str) -> Row:
     """Write down that a version was not made champion, and why."""
-    with _lock():
+    with held():
         return _append(REFUSED, version, by, reason)
 
 
@@ -88,7 +88,7 @@ def rollback(model: str, source: str, by: str, reason: str) -> Row:
 
     Raises `Refused` where there was none before.
     """
-    with _lock():
+    with held():
         line = _line(rows(model), versions.alias_of(model, CHAMPION, source))
         if len(line) < 2:
             raise Refused(
@@ -117,6 +117,19 @@ def champion(model: str, source: str) -> str:
     return line[-1] if line else ""
 
 
+def reachable(model: str, back: int) -> set[str]:
+    """The numbers of the versions that the last rows are about: of each alias what its last move went from and to, and
+    the champions that so many rollbacks would go back to.
+    """
+    found = rows(model)
+    numbers: set[str] = set()
+    for alias in {row.alias for row in found}:
+        last = [row for row in found if row.alias == alias and row.event in MOVES][-1:]
+        numbers |= {number for row in last for number in (row.moved_from, row.to)}
+        numbers |= {*_line(found, alias)[-1 - back :]}
+    return numbers - {""}
+
+
 def rolled_back(version: Version) -> Row | None:
     """The row that took this version back, if it is the last word on it."""
     moves = [row for row in rows(version.model) if row.event in MOVES and row.source == version.source]
@@ -132,7 +145,7 @@ def finish_cut(model: str) -> list[str]:
     """
     if not exists():
         return []
-    with _lock():
+    with held():
         found = _read(model)
         for kept in (kept for kept in found if not kept.closed and not kept.deleted):
             client().set_terminated(kept.run_id, "FINISHED")
@@ -337,7 +350,8 @@ def _row(tags: Mapping[str, str]) -> Row:
     return Row(**{**told, "number": int(told["number"]) if told["number"].isdigit() else 0})
 
 
-def _lock() -> FileLock:
+def held() -> FileLock:
+    """The lock under which rows are written: while it is held, nobody is promoted."""
     folder = mlruns() / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     return FileLock(folder / "ledger.lock", timeout=60)
