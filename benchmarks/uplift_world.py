@@ -16,6 +16,9 @@ rule; their effects are pulled together by what was seen out of fold, and are wo
 In as many companies where no arm does anything, do the rules of notebooks/24_campaign_effect (no effect) and
 22_response (no difference between customers) say so?
 
+A company has 50,000 customers unless told otherwise: of 20,000, chance alone moves the difference of two arms' mean
+effects by a sixth of what it truly is (half a point of three), so that no slope could be told to a fifth.
+
 Orders are known at once and never come back here, so that the truth, which knows of neither, is what is measured.
 """
 
@@ -195,7 +198,7 @@ def difference_found(rows: pd.DataFrame, seed: int) -> bool:
 
 
 def main(
-    customers: Annotated[int, typer.Option(help="Of each company, at most 50,000.")] = 20_000,
+    customers: Annotated[int, typer.Option(help="Of each company, at most 50,000.")] = 50_000,
     seeds: Annotated[int, typer.Option(help="Companies with effects, and as many without.")] = 100,
     first: Annotated[int, typer.Option(help="The first seed.")] = 1,
     workers: Annotated[int, typer.Option(help="Processes.")] = 2,
