@@ -19,6 +19,7 @@ from pipelines.features import locked as features_locked
 from pipelines.locking import erasing as scoring_barred
 from pipelines.parameters import settings
 from pipelines.retrain import locked as model_locked
+from pipelines.retrain import swept
 from registry import erasing
 from sources.erasing import Person, erase_raw, person, raw_rows
 
@@ -43,6 +44,8 @@ def forget(customer: str, source: str, say: Callable[[str], None]) -> Forgotten:
     one = person(source, customer)
     with _alone(source):
         say("1/5 looking for her")
+        for model in settings()["models"]:
+            swept(model, source)
         for folder in (data(), mlruns()):
             sweep(folder)
         rows = raw_rows(one)

@@ -69,7 +69,7 @@ def retrain(model: str, source: str, as_of: str, asked: Mapping[str, object], sa
     from registry import ledger, runs, versions
 
     with locked(model, source), stoppable():
-        for line in [*runs.reap(), *_sweep(f"{model}-{source}"), *ledger.finish_cut(model)]:
+        for line in [*runs.reap(), *swept(model, source), *ledger.finish_cut(model)]:
             say(f"found: {line}")
         named = run_name(inputs, parameters, versions.champion(model, source))
         run_id = runs.start(model, named, _tags(notebook, inputs, parameters))
@@ -190,16 +190,16 @@ def _publish(file: Path) -> Path:
     return place
 
 
-def _sweep(line: str) -> list[str]:
+def swept(model: str, source: str) -> list[str]:
     """Remove what runs that ended early have left: their stages, of this model and source, and files half written.
 
-    The lock is held, so that none of this model and source is at work. What is called by a run has no next writer.
+    A line for each stage. The lock is held, so that none of this model and source is at work. What is called by a run
+    has no next writer.
     """
     for kind in ("evidence", "comparisons"):
         sweep(data() / kind)
-    left = [
-        f for f in sorted((mlruns() / "stage").glob("*")) if re.fullmatch(rf"{re.escape(line)}-[0-9a-f]{{32}}", f.name)
-    ]
+    staged = rf"{re.escape(f'{model}-{source}')}-[0-9a-f]{{32}}"
+    left = [place for place in sorted((mlruns() / "stage").glob("*")) if re.fullmatch(staged, place.name)]
     for folder in left:
         shutil.rmtree(folder)
     return [f"stage of an unfinished run removed: {folder.name}" for folder in left]

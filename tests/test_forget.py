@@ -58,6 +58,9 @@ def full(tmp_path_factory):
     homes.client(home).set_tag(run.info.run_id, "mlflow.note.content", f"first for customer {SHE}")
     left = home / "data" / "scores" / "model=churn" / f"as_of={homes.AS_OF}" / ".shop-999999999.tmp"
     left.write_text(SHE)
+    staged = home / "mlruns" / "stage" / f"churn-shop-{'a' * 32}"  # of a run that was killed: its test rows
+    staged.mkdir(parents=True)
+    (staged / "evidence.parquet").write_text(SHE)
     return home
 
 

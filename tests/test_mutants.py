@@ -193,7 +193,7 @@ def test_mutant_a_state_written_in_place(tmp_path, monkeypatch):
     file = state.place("nightly", date(2024, 1, 1)) / "state.json"
     with monkeypatch.context() as patch, pytest.raises(Cut):
         patch.setattr(files.os, "replace", cut)
-        state.write(state.replace(night, bytes=7))
+        state.write(state.replace(night, swept=("what was old",)))
     assert state.read("nightly", date(2024, 1, 1)) == night
     file.write_text(file.read_text()[:40])  # what a cut in place would leave
     with pytest.raises(json.JSONDecodeError):
@@ -228,7 +228,7 @@ def at_work(tmp_path, monkeypatch):
 def second() -> None:
     """What another start of the same does first."""
     with retrain.locked("churn", "shop"):
-        retrain._sweep("churn-shop")
+        retrain.swept("churn", "shop")
 
 
 def test_a_second_retraining_finds_the_lock(at_work):
