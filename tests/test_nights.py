@@ -196,6 +196,7 @@ def test_the_first_weekday_of_a_month():
     step = definition.Step("retrain churn", ("retrain", "churn"), (), ("first mon", "thu"))
     days = [date(2023, 12, day) for day in range(1, 32)]
     assert [day.day for day in days if step.due(day)] == [4, 7, 14, 21, 28]
+    assert step.days == "the first Monday of a month, Thursday"
 
 
 @pytest.fixture
@@ -321,7 +322,7 @@ def test_what_a_later_command_makes_again_is_kept_as_long_as_the_night_says(play
     (home / "data/evidence/another.parquet").write_bytes(b"x" * 4_200_000)
     later = play(Played(), as_of=date(2023, 12, 5))
     told = report.growth("shop_night", "2023-12-05").set_index("part")
-    assert list(told.columns) == ["MB", "since 2023-12-03", "a day, over 2"]
+    assert list(told.columns) == ["MB", "MB since 2023-12-03", "MB a day, over 2 days"]
     assert list(told.loc["test rows of runs"]) == ["4.2", "+4.2", "+2.10"]
     assert "<td>+2.10</td>" in report._disk(later) and "3 score tables" in report._disk(found)
     assert list(report.growth("shop_night", "2023-12-03").columns) == ["part", "MB"]
@@ -340,7 +341,7 @@ def test_what_is_shown_of_a_source_is_not_another_ones_of_a_like_name(play, tmp_
     home = tmp_path / "home"
 
     def scored(day, source, actions, version=1):
-        table = pd.DataFrame({"customer_id": range(len(actions)), "band": "low", "version": version})
+        table = pd.DataFrame({"customer_id": range(len(actions)), "score": 0.25, "band": "low", "version": version})
         for kind, rows in (("scores", table), ("decisions", table[["customer_id"]].assign(action=actions))):
             folder = home / "data" / kind / "model=churn" / f"as_of={day}"
             folder.mkdir(parents=True, exist_ok=True)
@@ -361,7 +362,8 @@ def test_what_is_shown_of_a_source_is_not_another_ones_of_a_like_name(play, tmp_
     scored("2023-11-30", "shop-simulated", ["contact", "leave alone"])
     row = report._changed(night, "churn", homes.AS_OF)
     assert (row["since"], row["plan"], row["new"]) == ("2023-11-30, by version 1", "contact 3 (+2)", "2")
-    assert row["other action"] == "1"
+    assert (row["other action"], row["mean score"]) == ("1", "25.0 % (25.0)")
+    assert "decisions (simulated)" not in "".join(report._changes(night, found))
 
 
 def test_a_state_that_was_cut_says_so():

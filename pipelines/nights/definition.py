@@ -1,5 +1,6 @@
 """The definition of a night, read strictly from the project's `pipelines/NAME.yml`: one for hand and all schedulers."""
 
+import calendar
 import difflib
 import re
 from collections.abc import Iterator, Mapping
@@ -41,6 +42,13 @@ class Step:
         """Whether it runs on that day."""
         name = WEEKDAYS[as_of.weekday()]
         return not self.weekdays or name in self.weekdays or (as_of.day <= 7 and FIRST + name in self.weekdays)
+
+    @property
+    def days(self) -> str:
+        """Its weekdays in words."""
+        names = {name: calendar.day_name[k] for k, name in enumerate(WEEKDAYS)}
+        firsts = {FIRST + name: f"the first {word} of a month" for name, word in names.items()}
+        return ", ".join((names | firsts)[name] for name in self.weekdays) or "every day"
 
     def command(self, as_of: date) -> list[str]:
         """The words of the command line for a day."""

@@ -18,6 +18,7 @@ from pipelines.nights.state import NightState, StepState
 from pipelines.report import page
 
 LINES = 3
+WELL = (states.DONE, states.KEPT)
 NOTHING = ("leave alone", "hold", "do not invest", "refuse")  # where a plan acts on nobody
 
 
@@ -109,16 +110,28 @@ def _link(to: str, words: str) -> str:
 
 
 def _changes(night: Night, state: NightState) -> Iterator[str]:
-    """Scores and decisions of the day beside those of the day before that there are."""
+    """What was trained, and scores and decisions of the day beside those of the day before that there are."""
+    trained = [step for step in state.steps if step.name.startswith("retrain ") and step.state in WELL]
+    if trained:
+        yield "<h2>What was trained</h2>"
+    for step in trained:
+        yield f"<p>{'<br>'.join(map(html.escape, _verdict(step)))}</p>"
     rows = [found for model in night.models if (found := _changed(night, model, state.as_of)) is not None]
     if rows:
-        yield "<h2>What changed in scores and decisions</h2>"
-        yield pd.DataFrame(rows).to_html(index=False, border=0)
+        files = (keeping.table_of("scores", model, state.as_of, night.source) for model in night.models)
+        word = " (simulated)" if any(file and file.stem.endswith("-simulated") for file in files) else ""
+        yield f"<h2>What changed in scores and decisions{word}</h2>"
+        yield pd.DataFrame(rows).fillna("").to_html(index=False, border=0)
     for model in night.models:
         for file in keeping.pages(model, state.as_of, night.source):
             if file.suffix == ".html":
                 there = os.path.relpath(file, states.place(night.name, date.fromisoformat(state.as_of)))
                 yield f"<p>{_link(there, f'{model}: the notebook of the day')}</p>"
+
+
+def _verdict(step: StepState) -> list[str]:
+    """What a retraining said of its version, without where its files are."""
+    return [line for line in step.said.splitlines() if not line.startswith(("notebook ", "run "))]
 
 
 def _changed(night: Night, model: str, as_of: str) -> dict | None:
@@ -129,9 +142,10 @@ def _changed(night: Night, model: str, as_of: str) -> dict | None:
     days = sorted(p.name.partition("=")[2] for p in (data() / "scores" / f"model={model}").glob("as_of=*"))
     earlier = [day for day in days if day < as_of and keeping.table_of("scores", model, day, night.source)]
     then = _scored(model, earlier[-1], night.source) if earlier else None
-    row = {"model": f"{model} {now.version.iloc[0]}", "scored": f"{len(now):,}", "plan": _plan(now, then)}
+    row = {"model": f"{model} {now.version.iloc[0]}", "scored": f"{len(now):,}", "mean score": _mean(now, then)}
+    row |= {"plan": _plan(now, then)}
     if then is None:
-        return row | {"since": "first scores", "new": "", "gone": "", "other band": "", "other action": ""}
+        return row | {"since": "first scores"}
     both = now.join(then.add_suffix("_then"), how="inner")
     version = then.version.iloc[0]
     by = f", by version {version}" if version != now.version.iloc[0] else ""
@@ -144,6 +158,13 @@ def _changed(night: Night, model: str, as_of: str) -> dict | None:
     }
 
 
+def _mean(now: pd.DataFrame, then: pd.DataFrame | None) -> str:
+    """Of a chance in per cent, of cents as money, with what it was: `14.3 % (14.1)`."""
+    unit, of, end = (1, 100, " %") if now.score.max() <= 1 else (100, 1, "")
+    was = f" ({then.score.mean() * of / unit:,.1f})" if then is not None else ""
+    return f"{now.score.mean() * of / unit:,.1f}{end}{was}"
+
+
 def _plan(now: pd.DataFrame, then: pd.DataFrame | None) -> str:
     """How many are acted on, by action, and how many more than before: `contact 1,109 (+14)`."""
     counts = now.action[now.action != ""].value_counts()
@@ -154,13 +175,13 @@ def _plan(now: pd.DataFrame, then: pd.DataFrame | None) -> str:
 
 
 def _scored(model: str, as_of: str, source: str) -> pd.DataFrame | None:
-    """band, version and action of each subject of a day; None where nothing was scored."""
+    """score, band, version and action of each subject of a day; None where nothing was scored."""
     file = keeping.table_of("scores", model, as_of, source)
     if file is None:
         return None
     scores = pd.read_parquet(file, partitioning=None)
     keys = [name for name in ("customer_id", "application_id", "campaign_id") if name in scores.columns]
-    scores = scores.set_index(keys)[["band", "version"]]
+    scores = scores.set_index(keys)[["score", "band", "version"]]
     planned = keeping.table_of("decisions", model, as_of, source)
     plan = pd.read_parquet(planned, partitioning=None) if planned else None
     if plan is None or "action" not in plan.columns:
@@ -176,7 +197,8 @@ def _person(state: NightState) -> str:
             do = BY_CODE[step.exit_code].do if step.exit_code in BY_CODE else "read its log"
             lines.append(f"{step.name}: {_why(step)} To do: {do}.")
         if step.state == states.KEPT:
-            lines.append(f"{step.name}: the champion stays. `crm ledger` says why; `crm promote` is a person's word.")
+            why = " ".join(_verdict(step)[1:])
+            lines.append(f"{step.name}: the champion stays. {why} `crm promote` is a person's word.")
         if step.state == states.LOOK:
             lines.append(f"{step.name}: {next(iter(step.said.splitlines()), '')}")
         if step.state == states.NOBODY:
@@ -202,8 +224,8 @@ def growth(name: str, last: str) -> pd.DataFrame:
     now = rows.iloc[-1]
     shown = {"part": list(rows.columns), "MB": [f"{v:,.1f}" for v in now]}
     if len(known) > 1:
-        shown[f"since {known[-2].as_of}"] = [f"{v:+,.1f}" for v in now - rows.iloc[-2]]
-        shown[f"a day, over {days}"] = [f"{v:+,.2f}" for v in (now - rows.iloc[0]) / max(1, days)]
+        shown[f"MB since {known[-2].as_of}"] = [f"{v:+,.1f}" for v in now - rows.iloc[-2]]
+        shown[f"MB a day, over {days} days"] = [f"{v:+,.2f}" for v in (now - rows.iloc[0]) / max(1, days)]
     return pd.DataFrame(shown)
 
 

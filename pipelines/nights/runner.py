@@ -116,7 +116,7 @@ def _step(night: Night, step: Step, as_of: date, state: NightState, given: str, 
         return new
 
     if not (step.due(as_of) or known.tries or _first_time(step, night)):
-        return becomes(state=states.NOT_DUE, said=f"due on {', '.join(step.weekdays)}")
+        return becomes(state=states.NOT_DUE, said=f"due on {step.days}")
     if stopped := [need for need in step.needs if state.step(need).state not in states.WELL]:
         return becomes(state=states.NOT_RUN, said=f"needs {', '.join(stopped)}, which did not go well")
     if nobody := _without_champion(step, night):
