@@ -45,7 +45,7 @@ def still_right(done, measure: str):
             x=0.01, ha="left", fontweight="bold", fontsize=14,
         )  # fmt: skip
         bins = np.histogram_bin_edges(np.concatenate([done.then.score, done.now.score]), 20)
-        for rows, name in ((done.then, "when it was judged"), (done.now, "now")):
+        for rows, name in ((done.then, "when it was trained"), (done.now, "now")):
             shares = np.histogram(rows.score, bins)[0] / max(1, len(rows))
             scores.stairs(shares, bins, label=f"{name}, {len(rows):,}", linewidth=2)
         scores.set(title="What it says", xlabel="score", ylabel="share of subjects")

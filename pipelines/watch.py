@@ -38,7 +38,7 @@ from registry.watched import Finding
 from sources import open_source
 from sources.source import Source
 
-EARLIER = 3  # days before the training's that say how far columns vary
+EARLIER, APART = 5, 16  # days before the training's that say how far columns vary, all on other weekdays
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def look(model: str, source_name: str, as_of: str, say: Callable[[str], None]) -
     aged = growing(then.drop(columns=["score", "acting"]), now)
     columns = _columns(then, now, aged, limits)
     if len(columns):
-        columns = drifting.beyond(columns, _usual(version, champion, kind, source, then))
+        columns = drifting.beyond(columns, _usual(version, champion, kind, source, then), limits["shift"])
     mild = [
         *_moved(columns, limits),
         _acted(then, now, kind, champion, limits),
@@ -192,11 +192,10 @@ def _usual(version: Version, champion: Model, kind: Kind, source: Source, then: 
     """How far the columns varied from one day to another: the one the model was trained for, and some before it."""
     if source.kind == "flat":
         return drifting.varied([])
-    horizon, last = int(champion.about["horizon_days"]), day(version.as_of, "as_of")
-    apart = horizon + (2 - horizon) % 7  # on other weekdays, by two, four and six days: shops have weeks
+    last = day(version.as_of, "as_of")
     read = [name for name in then.columns if name not in ("score", "acting")]
     days = [then[read]]
-    for before in reversed(Study(last, apart, EARLIER, apart).closed_origins):
+    for before in reversed(Study(last, APART, EARLIER, APART).closed_origins):
         try:
             days.append(kind.subjects(source, champion.about, before)[read])
         except Refused:  # nobody was there yet

@@ -48,6 +48,8 @@ outcome: bad
 positive: "1"
 attributes: {{name: category, purpose: category, housing: category, income: number, amount: number, married: flag}}
 """
+MONTHLY = [f"2023-{month:02}-01" for month in range(3, 12)]  # campaigns, by the day they began
+RARELY = "rarely"  # the one that only those customers were in
 RARE = 3  # customers who share a canary, where it is not one's own
 
 
@@ -67,13 +69,15 @@ def write(home: Path) -> None:
     pd.DataFrame({"product_id": products, "category": few, "department": few, "brand": few}).to_csv(
         folder / "products.csv", index=False
     )
-    campaigns = pd.DataFrame({"campaign_id": ["a", "b", "c"], "kind": ["letter", "call", f"{WORD}-kind"]})
-    campaigns.assign(starts_at="2023-02-01 00:00", ends_at="2023-03-01 00:00").to_csv(
-        folder / "campaigns.csv", index=False
-    )
+    starts = pd.to_datetime(["2023-02-01", *MONTHLY])
+    kinds = [f"{WORD}-kind", *(("letter", "call")[k % 2] for k in range(len(MONTHLY)))]
+    pd.DataFrame(
+        {"campaign_id": [RARELY, *MONTHLY], "kind": kinds, "starts_at": starts, "ends_at": starts + pd.Timedelta("28D")}
+    ).to_csv(folder / "campaigns.csv", index=False)
+    contacts = _contacts(draw, clients)
+    contacts.to_csv(folder / "contacts.csv", index=False)
+    _responses(draw, contacts).to_csv(folder / "responses.csv", index=False)
     for table, time, columns in (
-        ("contacts", "contacted_at", {"channel": ["mail", "phone"], "arm": ["control", "letter"]}),
-        ("responses", "responded_at", {}),
         ("cases", "opened_at", {"kind": ["complaint", "question"]}),
         ("surveys", "answered_at", {"kind": ["phone", "form"]}),
         ("visits", "visited_at", {"channel": ["app", "web"], "step": ["seen", "cart"]}),
@@ -146,19 +150,36 @@ def _customers(draw, clients: np.ndarray) -> pd.DataFrame:
 def _events(draw, clients: np.ndarray, table: str, time: str, columns: dict[str, list[str]]) -> pd.DataFrame:
     who = np.repeat(clients, 3)
     days = draw.integers(5, 330, len(who))
-    rows = pd.DataFrame({"customer_id": who})
-    if table != "responses":
-        rows.insert(0, f"{table.removesuffix('s')}_id", [f"{WORD}{table}{k}" for k in range(len(who))])
+    rows = pd.DataFrame({f"{table.removesuffix('s')}_id": [f"{WORD}{table}{k}" for k in range(len(who))]})
+    rows["customer_id"] = who
     rows[time] = pd.Timestamp("2023-01-01 10:00") + pd.to_timedelta(days, "D")
     for name, common in columns.items():
         rows[name] = _planted(draw, who, common, f"{table}-{name}")
-    if table in ("contacts", "responses"):
-        rows["campaign_id"] = np.where(who <= RARE, "c", np.where(who % 2, "a", "b"))
-    if table == "contacts":
-        rows["arm"] = draw.choice(["control", "letter"], len(who))
     if table == "surveys":
         rows["score"] = draw.integers(0, 11, len(who))
     return rows
+
+
+def _contacts(draw, clients: np.ndarray) -> pd.DataFrame:
+    """Half of the customers each month, a fifth of them held back; a campaign of its own for those of the canaries."""
+    asked = draw.random((len(clients), len(MONTHLY))) < 0.5
+    row, month = np.nonzero(asked | (clients <= RARE)[:, None])
+    who = clients[row]
+    campaign = np.where(who <= RARE, RARELY, np.array(MONTHLY)[month])
+    rows = pd.DataFrame({"contact_id": [f"{WORD}contact{k}" for k in range(len(who))], "customer_id": who})
+    rows["contacted_at"] = pd.to_datetime(np.where(who <= RARE, "2023-02-01", campaign)) + pd.Timedelta("10h")
+    rows["channel"] = _planted(draw, who, ["mail", "phone"], "contacts-channel")
+    rows["arm"] = draw.choice(["control", "letter"], len(who), p=[0.2, 0.8])
+    rows["campaign_id"] = campaign
+    return rows.drop_duplicates(["customer_id", "campaign_id"])
+
+
+def _responses(draw, contacts: pd.DataFrame) -> pd.DataFrame:
+    """Of those who got the letter, more of every third customer's."""
+    likely = np.where(contacts.customer_id % 3 == 0, 0.5, 0.15) * (contacts.arm == "letter")
+    answered = contacts[draw.random(len(contacts)) < likely]
+    later = pd.to_timedelta(draw.integers(1, 20, len(answered)), "D")
+    return answered[["customer_id", "campaign_id"]].assign(responded_at=answered.contacted_at + later)
 
 
 def _loans(draw, rows: int = 1200) -> pd.DataFrame:

@@ -84,6 +84,17 @@ def test_churn_by_night_names_nobody(home):
     nothing_found(home)
 
 
+@pytest.mark.parametrize("model", ["clv", "response"])
+def test_value_and_response_name_nobody(home, model):
+    """Trained, judged and scored; campaigns, arms and channels have canaries, too."""
+    asked = {"clv": ("segment=town", "origins=3"), "response": ("effort=fast",)}[model]
+    words = [word for each in (*asked, "horizon_days=28", "slices=town,motto,income") for word in ("-p", each)]
+    if ran(home, "retrain", model, "--source", "canary", "--as-of", homes.AS_OF, *words, codes=(0, 3)).code:
+        ran(home, "promote", model, "1", "--reason", "so that it scores")
+    ran(home, "score", model, "--source", "canary", "--as-of", homes.AS_OF)
+    nothing_found(home)
+
+
 def test_credit_of_a_flat_source_names_nobody(home):
     asked = ("-p", "effort=fast", "-p", "amount_column=amount", "-p", "protected=housing", "-p", "slices=purpose")
     ran(home, "retrain", "credit", "--source", "loans", "--as-of", homes.AS_OF, *asked, codes=(0, 3))

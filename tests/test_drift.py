@@ -153,10 +153,13 @@ def test_what_varied_from_day_to_day_before_has_not_moved():
     assert usual.since > 1 and usual.age < 0.02 and varied(days[:1]).empty
     found = drift(days[0], now.assign(age=now.age + 5), 0.02, 1)
     assert set(found.column[found.moved]) == {"age", "since"}
-    told = beyond(found, usual).set_index("column")
+    told = beyond(found, usual, 0.02).set_index("column")
     assert list(told.index[told.moved]) == ["age"] and told.usual["since"] == usual.since
-    further = beyond(found, usual / 1e6).set_index("column")
+    further = beyond(found, usual / 1e6, 0.02).set_index("column")
     assert {*further.index[further.moved]} == {"age", "since"}  # it is the usual that held it
+    psi = told.psi["age"]
+    for least, expected in ((psi - 0.01, ["age"]), (psi + 0.01, [])):
+        assert list(beyond(found, usual.drop("age"), least).query("moved").column) == expected
 
 
 def test_a_day_of_too_few_says_nothing_of_what_is_usual():

@@ -15,7 +15,7 @@ import pytest
 from contracts.errors import Refused
 from pipelines.console import asked
 from pipelines.nights import definition, report, runner, schedulers, state
-from pipelines.nights.state import DONE, FAILED, KEPT, NOBODY, NOT_DUE, NOT_RUN, RUNNING, NightState, StepState
+from pipelines.nights.state import DONE, FAILED, KEPT, LOOK, NOBODY, NOT_DUE, NOT_RUN, RUNNING, NightState, StepState
 from pipelines.parameters import complete, notebook_of
 
 DAY = date.fromisoformat(homes.AS_OF)  # a Sunday
@@ -255,10 +255,26 @@ def test_a_model_that_the_gate_kept_back_fails_no_night(play, tmp_path):
     assert played.run == ["retrain churn"] and found.exit_code == 3
     assert steps(found) == {"check": DONE, "retrain churn": KEPT, "score churn": NOBODY, "watch churn": NOBODY}
     assert "Done: shop_night as of 2023-12-03: no champion yet (score churn, watch churn)" in report.first_line(found)
-    assert "version 1: The gate is not passed: calibration error is 0.037. `crm promote`" in report._person(found)
+    assert "version 1: The gate is not passed: calibration error is 0.037. <code>crm promote</code>" in report._person(
+        found
+    )
     ledger.promote(version, "ann", "it will do")
     after = Played()
     assert play(after, text=text).exit_code == 3 and after.run == ["score churn", "watch churn"]
+
+
+def test_why_a_champion_stays_is_told_by_what_the_gate_found():
+    said = (
+        "churn version 2: AUC 0.7\nPasses: logistic.\nNo other. The gate is not passed: gain is 0.\nThe champion stays."
+    )
+    kept = StepState("retrain churn", KEPT, said=f"{said}\nnotebook /a.html\nrun      1")
+    found = report._person(NightState("n", "2024-01-01", (kept,)))
+    assert "<li>retrain churn: the champion stays. The gate is not passed: gain is 0. <code>crm promote</code>" in found
+    watched = StepState("watch churn", LOOK, said="yes  a check\nnot asked of: x\nWatch churn version 1: it moved.")
+    found = report._person(NightState("n", "2024-01-01", (watched,)))
+    assert "<li>watch churn: Watch churn version 1: it moved.</li>" in found
+    other = StepState("retrain churn", KEPT, said="churn version 2\nIt takes no alias. It knows less.\nrun      1")
+    assert "stays. It takes no alias. It knows less. <code>" in report._person(NightState("n", "2024-01-01", (other,)))
 
 
 def test_a_step_that_is_not_due_stands_in_nobodys_way(play, trained):
@@ -358,11 +374,12 @@ def test_what_is_shown_of_a_source_is_not_another_ones_of_a_like_name(play, tmp_
     scored("2023-12-01", "shop_sample", ["contact"] * 3)
     scored(homes.AS_OF, "shop", ["contact"] * 3 + ["leave alone"], version=2)
     row = report._changed(night, "churn", homes.AS_OF)
-    assert (row["model"], row["scored"], row["plan"], row["since"]) == ("churn 2", "4", "contact 3", "first scores")
+    assert row["model"] == "churn version 2" and row["compared with"] == "first scores"
+    assert (row["scored"], row["plan"], row["mean score"]) == ("4", "contact 3", "25.0 %")
     scored("2023-11-30", "shop-simulated", ["contact", "leave alone"])
     row = report._changed(night, "churn", homes.AS_OF)
-    assert (row["since"], row["plan"], row["new"]) == ("2023-11-30, by version 1", "contact 3 (+2)", "2")
-    assert (row["other action"], row["mean score"]) == ("1", "25.0 % (25.0)")
+    assert (row["compared with"], row["plan"], row["new"]) == ("2023-11-30, by version 1", "contact 3 (+2)", "2")
+    assert (row["with another action"], row["mean score"]) == ("1", "25.0 % (was 25.0)")
     assert "decisions (simulated)" not in "".join(report._changes(night, found))
 
 

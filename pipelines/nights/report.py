@@ -2,6 +2,7 @@
 
 import html
 import os
+import re
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -18,7 +19,7 @@ from pipelines.nights.state import NightState, StepState
 from pipelines.report import page
 
 LINES = 3
-WELL = (states.DONE, states.KEPT)
+WELL, GATE = (states.DONE, states.KEPT), "The gate is not passed"
 NOTHING = ("leave alone", "hold", "do not invest", "refuse")  # where a plan acts on nobody
 
 
@@ -121,7 +122,8 @@ def _changes(night: Night, state: NightState) -> Iterator[str]:
         files = (keeping.table_of("scores", model, state.as_of, night.source) for model in night.models)
         word = " (simulated)" if any(file and file.stem.endswith("-simulated") for file in files) else ""
         yield f"<h2>What changed in scores and decisions{word}</h2>"
-        yield pd.DataFrame(rows).fillna("").to_html(index=False, border=0)
+        shown = pd.DataFrame(rows).fillna("").set_index("model").T.rename_axis(None, axis=1).reset_index(names="")
+        yield shown.to_html(index=False, border=0)
     for model in night.models:
         for file in keeping.pages(model, state.as_of, night.source):
             if file.suffix == ".html":
@@ -134,6 +136,18 @@ def _verdict(step: StepState) -> list[str]:
     return [line for line in step.said.splitlines() if not line.startswith(("notebook ", "run "))]
 
 
+def _kept(step: StepState) -> str:
+    """Why a version was not made champion: what the gate found against it, or the last word on it."""
+    said = _verdict(step) or [""]
+    gate = [line[line.index(GATE) :] for line in said if GATE in line]
+    return (gate or said[-1:])[0]
+
+
+def _in_words(line: str) -> str:
+    """A line with its commands as such."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(line))
+
+
 def _changed(night: Night, model: str, as_of: str) -> dict | None:
     """How many were scored, by which version, with what plan; and since the last day before, how many are otherwise."""
     now = _scored(model, as_of, night.source)
@@ -142,26 +156,26 @@ def _changed(night: Night, model: str, as_of: str) -> dict | None:
     days = sorted(p.name.partition("=")[2] for p in (data() / "scores" / f"model={model}").glob("as_of=*"))
     earlier = [day for day in days if day < as_of and keeping.table_of("scores", model, day, night.source)]
     then = _scored(model, earlier[-1], night.source) if earlier else None
-    row = {"model": f"{model} {now.version.iloc[0]}", "scored": f"{len(now):,}", "mean score": _mean(now, then)}
+    row = {"model": f"{model} version {now.version.iloc[0]}", "scored": f"{len(now):,}", "mean score": _mean(now, then)}
     row |= {"plan": _plan(now, then)}
     if then is None:
-        return row | {"since": "first scores"}
+        return row | {"compared with": "first scores"}
     both = now.join(then.add_suffix("_then"), how="inner")
     version = then.version.iloc[0]
     by = f", by version {version}" if version != now.version.iloc[0] else ""
     return row | {
-        "since": f"{earlier[-1]}{by}",
+        "compared with": f"{earlier[-1]}{by}",
         "new": f"{len(now.index.difference(then.index)):,}",
         "gone": f"{len(then.index.difference(now.index)):,}",
-        "other band": f"{(both.band != both.band_then).sum():,}",
-        "other action": f"{(both.action.fillna('') != both.action_then.fillna('')).sum():,}",
+        "in another band": f"{(both.band != both.band_then).sum():,}",
+        "with another action": f"{(both.action != both.action_then).sum():,}",
     }
 
 
 def _mean(now: pd.DataFrame, then: pd.DataFrame | None) -> str:
-    """Of a chance in per cent, of cents as money, with what it was: `14.3 % (14.1)`."""
+    """Of a chance in per cent, of cents as money, with what it was: `14.3 % (was 14.1)`."""
     unit, of, end = (1, 100, " %") if now.score.max() <= 1 else (100, 1, "")
-    was = f" ({then.score.mean() * of / unit:,.1f})" if then is not None else ""
+    was = f" (was {then.score.mean() * of / unit:,.1f})" if then is not None else ""
     return f"{now.score.mean() * of / unit:,.1f}{end}{was}"
 
 
@@ -197,15 +211,14 @@ def _person(state: NightState) -> str:
             do = BY_CODE[step.exit_code].do if step.exit_code in BY_CODE else "read its log"
             lines.append(f"{step.name}: {_why(step)} To do: {do}.")
         if step.state == states.KEPT:
-            why = " ".join(_verdict(step)[1:])
-            lines.append(f"{step.name}: the champion stays. {why} `crm promote` is a person's word.")
+            lines.append(f"{step.name}: the champion stays. {_kept(step)} `crm promote` is a person's word.")
         if step.state == states.LOOK:
-            lines.append(f"{step.name}: {next(iter(step.said.splitlines()), '')}")
+            lines.append(f"{step.name}: {(step.said.splitlines() or [''])[-1]}")  # its verdict, after all checks
         if step.state == states.NOBODY:
             lines.append(f"{step.name}: {step.said} `crm promote` is a person's word.")
         if step.state == states.NOT_RUN:
             lines.append(f"{step.name}: {step.said}.")
-    items = "".join(f"<li>{html.escape(line)}</li>" for line in lines) or "<li>Nothing.</li>"
+    items = "".join(f"<li>{_in_words(line)}</li>" for line in lines) or "<li>Nothing.</li>"
     return f"<h2>What needs a person</h2><ul>{items}</ul>"
 
 

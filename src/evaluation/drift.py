@@ -83,10 +83,10 @@ def varied(days: Sequence[pd.DataFrame]) -> pd.Series:
     return pd.DataFrame(found).max() if found else pd.Series(dtype=float)
 
 
-def beyond(found: pd.DataFrame, usual: pd.Series) -> pd.DataFrame:
-    """Drift (`drift`) with a column `usual`, as `varied` gives it: what is not further from then has not moved."""
+def beyond(found: pd.DataFrame, usual: pd.Series, least: float) -> pd.DataFrame:
+    """Drift (`drift`) with a column `usual`, as `varied` gives it: what is not further by `least` has not moved."""
     usual = found.column.map(usual).fillna(0.0).clip(lower=0)
-    return found.assign(usual=usual, moved=found.moved & (found.psi > usual)).sort_values(
+    return found.assign(usual=usual, moved=found.moved & (found.psi > usual + least)).sort_values(
         ["moved", "psi", "column"], ascending=[False, False, True], ignore_index=True
     )
 

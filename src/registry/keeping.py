@@ -6,7 +6,7 @@ for: the version of any alias, those that the last rows of the ledger moved from
 """
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -81,23 +81,28 @@ def _remove(run) -> None:
     for name in ("evidence", "comparisons"):
         (data() / name / f"{run_id}.parquet").unlink(missing_ok=True)
     shutil.rmtree(data() / "evidence" / "rows" / run_id, ignore_errors=True)
-    if run.info.lifecycle_stage == "active":
-        client().delete_run(run_id)
     get_artifact_repository(run.info.artifact_uri).delete_artifacts()
     for folder in (mlruns() / "artifacts").glob(f"*/{run_id}"):
         folder.rmdir()
-    store = client()._tracking_client.store  # what `mlflow gc` calls; a server's owner has to run that
-    if hasattr(store, "_hard_delete_run"):
-        store._hard_delete_run(run_id)
+    if run.info.lifecycle_stage == "active":
+        client().delete_run(run_id)
+    if for_good := _for_good():
+        for_good(run_id)
+
+
+def _for_good() -> Callable[[str], None] | None:
+    """What `mlflow gc` deletes the record of a run with; None behind a server, whose owner has to run that."""
+    return getattr(client()._tracking_client.store, "_hard_delete_run", None)
 
 
 def _runs(experiment: str) -> Iterator:
-    """The runs of an experiment, also those deleted in the store."""
+    """The runs of an experiment, also those deleted in the store, where they can be removed from it for good."""
     from mlflow.entities import ViewType
 
     kept, token = client().get_experiment_by_name(experiment), None
+    which = ViewType.ALL if _for_good() else ViewType.ACTIVE_ONLY
     while kept is not None:
-        page = client().search_runs([kept.experiment_id], "", ViewType.ALL, page_token=token)
+        page = client().search_runs([kept.experiment_id], "", which, page_token=token)
         yield from page
         token = page.token
         if not token:
