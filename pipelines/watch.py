@@ -146,12 +146,13 @@ def limits_of(model: str) -> Mapping[str, float]:
 
 def _both_days(run: About, version: Version, champion: Model, kind: Kind, source: Source, origin: date):
     """The subjects of then and of now with what they were told, and what happens to those who are in both."""
-    now, judged = kind.subjects(source, champion.about, origin), champion
+    # whole again: what was joined column by column is slow to add to
+    now, judged = kind.subjects(source, champion.about, origin).copy(), champion
     if source.kind == "flat":
         then, judged = _judged(run, champion, kind, source)
         acting = then.score.to_numpy()
     else:
-        then = kind.subjects(source, champion.about, day(version.as_of, "as_of"))
+        then = kind.subjects(source, champion.about, day(version.as_of, "as_of")).copy()
         then["score"] = acting = champion.predict(then)
     names = [name for name in keys_of(then.columns) if name != "origin"]
     read = [n for n in champion.columns if n in then.columns and n in now.columns]

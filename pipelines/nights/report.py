@@ -237,9 +237,14 @@ def growth(name: str, last: str) -> pd.DataFrame:
     now = rows.iloc[-1]
     shown = {"part": list(rows.columns), "MB": [f"{v:,.1f}" for v in now]}
     if len(known) > 1:
-        shown[f"MB since {known[-2].as_of}"] = [f"{v:+,.1f}" for v in now - rows.iloc[-2]]
-        shown[f"MB a day, over {days} days"] = [f"{v:+,.2f}" for v in (now - rows.iloc[0]) / max(1, days)]
+        shown[f"MB since {known[-2].as_of}"] = [_more(v, 1) for v in now - rows.iloc[-2]]
+        shown[f"MB a day, over {days} days"] = [_more(v, 2) for v in (now - rows.iloc[0]) / max(1, days)]
     return pd.DataFrame(shown)
+
+
+def _more(megabytes: float, digits: int) -> str:
+    """With its sign, which nothing has none of."""
+    return f"{round(megabytes, digits) + 0.0:+,.{digits}f}"
 
 
 def _disk(state: NightState) -> str:
