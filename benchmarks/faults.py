@@ -1,6 +1,6 @@
 r"""Can a night be cut anywhere and leave nothing half-written? Kills, full disks, a store that is gone, counted.
 
-    python benchmarks/faults.py                     # all of the plan: about 40 minutes of one core
+    python benchmarks/faults.py --folder /dev/shm   # all of the plan: about an hour of one core; in memory, no disk waits
     python benchmarks/faults.py --kills 40          # a tenth of the random kills
     python benchmarks/faults.py --only events --only full
 
@@ -148,7 +148,7 @@ def _kernel(pid: int, _, draw: random.Random) -> bool:
         with contextlib.suppress(psutil.Error):
             below = psutil.Process(pid).children(recursive=True)
             kernel = next((p for p in below if "ipykernel_launcher" in " ".join(p.cmdline())), None)
-        time.sleep(0.005)
+        time.sleep(0.05)
     time.sleep(draw.uniform(0, 0.2 if handing_in else 2))
     if kernel is None or not kernel.is_running():
         return False
