@@ -1,6 +1,6 @@
 r"""Can a night be cut anywhere and leave nothing half-written? Kills, full disks, a store that is gone, counted.
 
-    python benchmarks/faults.py --folder /dev/shm   # all of the plan: about an hour of one core; in memory, no disk waits
+    python benchmarks/faults.py --folder /dev/shm   # all of the plan: about an hour of one core, in memory
     python benchmarks/faults.py --kills 40          # a tenth of the random kills
     python benchmarks/faults.py --only events --only full
 
