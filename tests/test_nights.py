@@ -255,9 +255,9 @@ def test_a_model_that_the_gate_kept_back_fails_no_night(play, tmp_path):
     assert played.run == ["retrain churn"] and found.exit_code == 3
     assert steps(found) == {"check": DONE, "retrain churn": KEPT, "score churn": NOBODY, "watch churn": NOBODY}
     assert "Done: shop_night as of 2023-12-03: no champion yet (score churn, watch churn)" in report.first_line(found)
-    assert "version 1: The gate is not passed: calibration error is 0.037. <code>crm promote</code>" in report._person(
-        found
-    )
+    assert "score churn: there is no champion, see above." in report._person(found)
+    later = report._person(play(Played(), as_of=date(2023, 12, 4), text=text))
+    assert "version 1: The gate is not passed: calibration error is 0.037. <code>crm promote</code>" in later
     ledger.promote(version, "ann", "it will do")
     after = Played()
     assert play(after, text=text).exit_code == 3 and after.run == ["score churn", "watch churn"]
@@ -269,12 +269,18 @@ def test_why_a_champion_stays_is_told_by_what_the_gate_found():
     )
     kept = StepState("retrain churn", KEPT, said=f"{said}\nnotebook /a.html\nrun      1")
     found = report._person(NightState("n", "2024-01-01", (kept,)))
-    assert "<li>retrain churn: the champion stays. The gate is not passed: gain is 0. <code>crm promote</code>" in found
+    assert "<li>retrain churn: The champion stays. The gate is not passed: gain is 0. <code>crm promote</code>" in found
     watched = StepState("watch churn", LOOK, said="yes  a check\nnot asked of: x\nWatch churn version 1: it moved.")
     found = report._person(NightState("n", "2024-01-01", (watched,)))
     assert "<li>watch churn: Watch churn version 1: it moved.</li>" in found
     other = StepState("retrain churn", KEPT, said="churn version 2\nIt takes no alias. It knows less.\nrun      1")
-    assert "stays. It takes no alias. It knows less. <code>" in report._person(NightState("n", "2024-01-01", (other,)))
+    told = "<li>retrain churn: It takes no alias. It knows less. <code>"
+    assert told in report._person(NightState("n", "2024-01-01", (other,)))
+    gone = StepState("score churn", FAILED, exit_code=6, said="disk full: no space. To do: free some.")
+    nobody = StepState("score churn", NOBODY, said="no version was made champion yet. Of version 1: it is bad.")
+    found = report._person(NightState("n", "2024-01-01", (kept, nobody, gone)))
+    assert found.count("To do: ") == 1 and "score churn: there is no champion, see above." in found
+    assert found.index("no space") < found.index("The champion stays")  # what failed comes first
 
 
 def test_a_step_that_is_not_due_stands_in_nobodys_way(play, trained):

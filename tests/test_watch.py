@@ -1,8 +1,15 @@
 """`crm watch`: a champion of the shop a week later, after its outcomes have matured, and when the customers changed."""
 
+from datetime import date
+from types import SimpleNamespace
+
 import homes
+import numpy as np
 import pandas as pd
 import pytest
+
+from contracts.errors import Refused
+from pipelines import watch
 
 MATURED = "2023-12-31"
 
@@ -48,8 +55,37 @@ def test_a_week_later_it_is_kept_and_nothing_has_matured(shop):
     assert run.data.metrics["age_days"] == 7 and run.data.metrics["decisions/subjects"] > 100
     version = homes.client(shop).get_model_version("churn", "1")
     assert version.tags["crm.watch"] == "2023-12-10: keep"
+    columns = pd.read_csv(homes.client(shop).download_artifacts(run.info.run_id, "watch/columns.csv"))
+    assert (columns.usual[columns.column != "score"] > 0).any() and (
+        columns.usual[columns.column == "score"] == 0
+    ).all()
     files = {file.path for file in homes.client(shop).list_artifacts(run.info.run_id, "watch")}
     assert files == {"watch/still_right.png", "watch/checks.csv", "watch/columns.csv"}
+
+
+def test_what_is_usual_is_asked_of_the_days_before_on_six_weekdays_as_far_as_there_are_any():
+    """A day without customers ends it, and a flat source has one day only."""
+    asked = []
+
+    def subjects(source, about, day):
+        asked.append(day)
+        if len(asked) > source.most:
+            raise Refused("Nobody bought.")
+        return pd.DataFrame({"since": np.full(60, float(day.day)), "x": 1.0})
+
+    kind, champion = SimpleNamespace(subjects=subjects), SimpleNamespace(about={})
+    version, then = (
+        SimpleNamespace(as_of="2024-03-01"),
+        pd.DataFrame({"since": [1.0] * 60, "score": 0.1, "acting": 0.1}),
+    )
+    found = watch._usual(version, champion, kind, SimpleNamespace(kind="events", most=9), then)
+    assert list(found.index) == ["since"] and found.since > 1
+    days = [date(2024, 3, 1), *asked]
+    assert len(days) == 6 == len({day.weekday() for day in days}) and days == sorted(days, reverse=True)
+    asked.clear()
+    assert len(watch._usual(version, champion, kind, SimpleNamespace(kind="events", most=1), then)) == 1
+    assert len(asked) == 2
+    assert watch._usual(version, champion, kind, SimpleNamespace(kind="flat", most=9), then).empty
 
 
 @pytest.mark.slow

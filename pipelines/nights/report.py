@@ -57,7 +57,7 @@ def write(night: Night, state: NightState) -> Path:
     """report.html in the night's folder."""
     file = states.place(night.name, date.fromisoformat(state.as_of)) / "report.html"
     body = [
-        f"<h1>{html.escape(first_line(state))}</h1>",
+        f"<h1>{_in_words(first_line(state))}</h1>",
         _person(state),
         *_changes(night, state),
         _steps(state),
@@ -96,8 +96,10 @@ def _steps(state: NightState) -> str:
         for step in state.steps
         if step.said and step.state != states.NOT_DUE
     ]
-    later = sorted({f"{s.name}: {s.said}" for s in state.steps if s.state == states.NOT_DUE})
-    due = f"<p>Not due: {html.escape('; '.join(later))}.</p>" if later else ""
+    later = [(s.said, s.name) for s in state.steps if s.state == states.NOT_DUE]
+    named = {said: ", ".join(name for other, name in later if other == said) for said, _ in later}
+    words = "; ".join(f"{names} ({said})" for said, names in named.items())
+    due = f"<p>Not due: {html.escape(words)}.</p>" if later else ""
     return "<h2>What ran</h2>" + shown.to_html(index=False, escape=False, border=0) + due + "".join(said)
 
 
@@ -137,10 +139,10 @@ def _verdict(step: StepState) -> list[str]:
 
 
 def _kept(step: StepState) -> str:
-    """Why a version was not made champion: what the gate found against it, or the last word on it."""
-    said = _verdict(step) or [""]
-    gate = [line[line.index(GATE) :] for line in said if GATE in line]
-    return (gate or said[-1:])[0]
+    """That a version was not made champion, and what the gate found against it, if that was why."""
+    said = _verdict(step)
+    gate = [line[line.index(GATE) :] for line in said if GATE in line and line != said[-1]]
+    return " ".join([*said[-1:], *gate]) or "the champion stays."
 
 
 def _in_words(line: str) -> str:
@@ -205,17 +207,19 @@ def _scored(model: str, as_of: str, source: str) -> pd.DataFrame | None:
 
 def _person(state: NightState) -> str:
     """What a person must look at, each with what to do."""
-    lines = []
-    for step in state.steps:
+    lines, kept = [], {step.name for step in state.steps if step.state == states.KEPT}
+    for step in sorted(state.steps, key=lambda step: step.state != states.FAILED):
         if step.state == states.FAILED:
             do = BY_CODE[step.exit_code].do if step.exit_code in BY_CODE else "read its log"
-            lines.append(f"{step.name}: {_why(step)} To do: {do}.")
+            lines.append(f"{step.name}: {_why(step)}{'' if 'To do: ' in _why(step) else f' To do: {do}.'}")
         if step.state == states.KEPT:
-            lines.append(f"{step.name}: the champion stays. {_kept(step)} `crm promote` is a person's word.")
+            lines.append(f"{step.name}: {_kept(step)} `crm promote` is a person's word.")
         if step.state == states.LOOK:
             lines.append(f"{step.name}: {(step.said.splitlines() or [''])[-1]}")  # its verdict, after all checks
         if step.state == states.NOBODY:
-            lines.append(f"{step.name}: {step.said} `crm promote` is a person's word.")
+            told = f"retrain {step.name.partition(' ')[2]}" in kept
+            why = "there is no champion, see above." if told else f"{step.said} `crm promote` is a person's word."
+            lines.append(f"{step.name}: {why}")
         if step.state == states.NOT_RUN:
             lines.append(f"{step.name}: {step.said}.")
     items = "".join(f"<li>{_in_words(line)}</li>" for line in lines) or "<li>Nothing.</li>"
