@@ -33,10 +33,10 @@ def placed(spine: Table) -> Table:
 
 
 def met(spine: Table, rows: Table, windows: Sequence[int]) -> Table:
-    """The rows, for each sheet that asks for their customer, with `bits` that say at which slots they count.
+    """The rows of the spine's customers, for each sheet, with `bits` that say at which slots they count.
 
-    rows  stamped (features.as_of.stamped); without a `customer_id`, every sheet asks for them. Their `day` and `known`
-          are left out of what is given
+    rows  stamped (features.as_of.stamped); without a `customer_id`, all of them are met. Their `day` and `known` are
+          left out of what is given
     """
     places = placed(spine)
     # what is older lies in no window, and counts as known on the first day
@@ -44,10 +44,9 @@ def met(spine: Table, rows: Table, windows: Sequence[int]) -> Table:
     known, fell = _calendars(sheets, places, windows)
     kept = [name for name in rows.columns if name not in ("day", "known")]
     if "customer_id" in rows.columns:
-        mine = spine.join(places, "origin").select(*SHEET).distinct().join(sheets, "sheet")
-        asked = rows.join(mine, "customer_id")
-    else:
-        asked = rows.cross_join(sheets)
+        # of whom an engine knows that they are few: it would otherwise look the customers up in a table of all rows
+        rows = rows.semi_join(spine.select("customer_id").distinct(), "customer_id")
+    asked = rows.cross_join(sheets)
     # by one number for sheet and day, so that an engine cannot begin with the days of all sheets
     pages = {name: asked.sheet * ROOM + ibis.greatest(asked[name], asked["first"]) for name in ("day", "known")}
     asked = asked.mutate(**pages)

@@ -16,6 +16,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, timedelta
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -66,10 +67,11 @@ def bring_up(tables: Mapping[str, Table], folder: Path, until: date) -> dict[str
         _sweep(folder, kept)
         wanted = {name: (raw, made) for raw, table in tables.items() for name, made in _made_by(raw, table).items()}
         kept = {name: kept[name] for name in wanted if name in kept}
+        known = {raw: _Known(raw, table) for raw, table in tables.items()}
         for name, (raw, made) in wanted.items():
             if name not in kept or kept[name].made != made:
                 kept[name] = Kept(made)
-            rows = _grown(folder, kept, name, raw, tables[raw], until)
+            rows = _grown(folder, kept, name, known[raw], until)
             added[raw] = max(rows, added.get(raw, 0))
     except (OSError, duckdb.IOException) as error:
         raise WorldFailed(f"Day tables could not be kept in {folder}: {error}. Free some disk and go on.") from error
@@ -100,34 +102,55 @@ def _made_by(raw: str, table: Table) -> dict[str, str]:
     return {name: hashlib.sha256("\n".join(words).encode()).hexdigest() for name, words in said.items()}
 
 
-def _grown(folder: Path, kept: dict[str, Kept], name: str, raw: str, table: Table, until: date) -> int:
+class _Known:
+    """A raw table, and what is asked of its rows known in [since, until), found once for all day tables of it."""
+
+    def __init__(self, raw: str, table: Table):
+        self.raw, self.table = raw, table
+        self.rows, self.by_day, self.hashes = cache(self._rows), cache(self._by_day), cache(self._hashes)
+
+    def between(self, since: str, until: str) -> Table:
+        """The rows, with ISO dates; all before `until` where `since` is empty."""
+        past = known_before(self.table, date.fromisoformat(until))
+        return past.filter(~is_known(past.known_at, date.fromisoformat(since))) if since else past
+
+    def _rows(self, since: str, until: str) -> int:
+        return self.between(since, until).count().execute()
+
+    def _by_day(self, since: str, until: str) -> dict[str, int]:
+        counts = (
+            self.between(since, until).group_by(day=lambda t: t.known_at.cast("date")).agg(rows=lambda t: t.count())
+        )
+        return {row["day"].isoformat(): row["rows"] for row in counts.order_by("day").to_pyarrow().to_pylist()}
+
+    def _hashes(self, since: str, until: str) -> dict[str, str]:
+        """The sum of the hashes of all rows by day known: a sum, unlike an exclusive-or, counts equal rows."""
+        names = ", ".join(f'"{name}"' for name in self.table.columns)
+        rows = ibis.to_sql(self.between(since, until))
+        query = f"SELECT known_at::DATE AS day, sum(hash({names})::HUGEINT) FROM ({rows}) GROUP BY day"
+        return {day.isoformat(): str(total) for day, total in ibis.get_backend(self.table).raw_sql(query).fetchall()}
+
+
+def _grown(folder: Path, kept: dict[str, Kept], name: str, known: _Known, until: date) -> int:
     """Bring one day table up to `until`, a month at a time; the number of raw rows added."""
-    first = kept[name].until
-    if first >= until.isoformat():
+    first, last = kept[name].until, until.isoformat()
+    if first >= last:
         return 0
     if first:
-        _refuse_rewritten(folder, raw, table, kept[name])
-    fresh = _since(known_before(table, until), first)
-    rows = _by_day(fresh)
-    for start, end in _months(rows or ({} if kept[name].files else {until.isoformat(): 0}), first, until):
+        _refuse_rewritten(folder, known, kept[name])
+    rows = known.by_day(first, last)
+    for start, end in _months(rows or ({} if kept[name].files else {last: 0}), first, until):
         days = {day: n for day, n in rows.items() if start <= day < end}
-        cut = _since(known_before(table, date.fromisoformat(end)), start)
         file = f"{start}_{end}_{kept[name].made[:8]}.parquet"
-        _write(day_tables({raw: cut})[name], folder / name / file)
+        _write(day_tables({known.raw: known.between(start, end)})[name], folder / name / file)
         now = kept[name]
         grown = replace(now, until=end, files=(*now.files, file), rows={**now.rows, **days}, recent={}, engine="")
-        kept[name] = _together(folder / name, grown, table)
+        kept[name] = _together(folder / name, grown, known.table)
         _commit(folder, kept)
-    recent = (until - timedelta(days=RECENT)).isoformat()
-    hashes = _hashes(_since(known_before(table, until), recent))
-    kept[name] = replace(kept[name], until=until.isoformat(), recent=hashes, engine=duckdb.__version__)
+    hashes = known.hashes((until - timedelta(days=RECENT)).isoformat(), last)
+    kept[name] = replace(kept[name], until=last, recent=hashes, engine=duckdb.__version__)
     _commit(folder, kept)
     return sum(rows.values())
-
-
-def _since(table: Table, day: str) -> Table:
-    """The rows that were not known before an ISO date; all where there is none."""
-    return table.filter(~is_known(table.known_at, date.fromisoformat(day))) if day else table
 
 
 def _months(rows: Mapping[str, int], first: str, until: date) -> Iterator[tuple[str, str]]:
@@ -138,42 +161,30 @@ def _months(rows: Mapping[str, int], first: str, until: date) -> Iterator[tuple[
         yield max(begins.isoformat(), first), min(ends, until).isoformat()
 
 
-def _refuse_rewritten(folder: Path, raw: str, table: Table, kept: Kept) -> None:
+def _refuse_rewritten(folder: Path, known: _Known, kept: Kept) -> None:
     """Raises `Refused` where the raw rows of past days are not as many as were kept, or the latest have other cells."""
-    past = known_before(table, date.fromisoformat(kept.until))
-    found = past.count().execute()
+    found, stayed = (
+        known.rows("", kept.until),
+        f"{known.raw}: the rows known before {kept.until} must stay as they were",
+    )
     if found != sum(kept.rows.values()):
-        rows = _by_day(past)
+        rows = known.by_day("", kept.until)
         day = min(day for day in {*rows, *kept.rows} if rows.get(day, 0) != kept.rows.get(day, 0))
         raise Refused(
-            f"{raw}: the rows known before {kept.until} must stay as they were, {sum(kept.rows.values()):,} of them, "
-            f"but there are {found:,}, first on {day}: {kept.rows.get(day, 0):,} then, {rows.get(day, 0):,} now. Give "
-            f"late rows the known_at at which they reached you; if history was corrected, remove {folder} to start "
-            f"anew."
+            f"{stayed}, {sum(kept.rows.values()):,} of them, but there are {found:,}, first on {day}: "
+            f"{kept.rows.get(day, 0):,} then, {rows.get(day, 0):,} now. Give late rows the known_at at which they "
+            f"reached you; if history was corrected, remove {folder} to start anew."
         )
     if kept.engine != duckdb.__version__:
         return
     since = (date.fromisoformat(kept.until) - timedelta(days=RECENT)).isoformat()
-    hashes = _hashes(_since(past, since))
+    hashes = known.hashes(since, kept.until)
     if hashes != kept.recent:
         day = min(day for day in {*hashes, *kept.recent} if hashes.get(day) != kept.recent.get(day))
         raise Refused(
-            f"{raw}: the rows known before {kept.until} must stay as they were, but those of {day} have other values. "
-            f"A correction is a row of its own, with its own known_at; if history was corrected, remove {folder} to "
-            f"start anew."
+            f"{stayed}, but those of {day} have other values. A correction is a row of its own, with its own "
+            f"known_at; if history was corrected, remove {folder} to start anew."
         )
-
-
-def _by_day(table: Table) -> dict[str, int]:
-    counts = table.group_by(day=table.known_at.cast("date")).agg(rows=lambda t: t.count()).to_pyarrow().to_pylist()
-    return {row["day"].isoformat(): row["rows"] for row in sorted(counts, key=lambda row: row["day"])}
-
-
-def _hashes(table: Table) -> dict[str, str]:
-    """The sum of the hashes of all rows by day known: a sum, unlike an exclusive-or, counts equal rows."""
-    names = ", ".join(f'"{name}"' for name in table.columns)
-    query = f"SELECT known_at::DATE AS day, sum(hash({names})::HUGEINT) FROM ({ibis.to_sql(table)}) GROUP BY day"
-    return {day.isoformat(): str(total) for day, total in ibis.get_backend(table).raw_sql(query).fetchall()}
 
 
 def _together(folder: Path, kept: Kept, table: Table) -> Kept:

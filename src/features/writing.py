@@ -33,6 +33,7 @@ ROW_BYTES = 150  # and for each row of what is read for it
 UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 GROUP_ROWS = 2**16  # of the file, for any ranges
 LINES = "lines"  # the database beside the file in which timelines are kept
+RANGE = "range_"  # before the name of a table, a view of it in one range of customers
 COMPARING = frozenset(
     column.name
     for columns in (relations.COLUMNS, categories.PRICE, categories.OWN_BRAND, responses.RATE, responses.KINDS)
@@ -101,6 +102,7 @@ class _Writing:
         made = timelines(_named(days or unsummed(tables)), tables)
         self.lazy = {**tables, **made}
         self.wanted = [name for name in _dictionary(self.lazy, attributes) if columns is None or name in columns]
+        self.ready = self._joined(_named({**made, "spine": self.spine}), set(self.wanted) - comparing(attributes))
         self.needed = self._needed(made)
         self.ranges = self._ranges(days or tables)
         self.days = days or self._summed()
@@ -109,27 +111,21 @@ class _Writing:
         """All ranges to one file; the number of rows."""
         lines = self._timelines()
         compared = self._compared(lines)
-        seen = {name: self._view(name, table) for name, table in lines.items()}
-        parts = [self._view("compared", compared)] if compared is not None else []
-        made = self._joined(self._view("spine", self.spine), seen, set(self.wanted) - comparing(self.attributes))
-        sql = ibis.to_sql(beside(made, *parts).select(*KEYS, *self.wanted).order_by(*KEYS))
-        tables = (
-            self.con.raw_sql(str(sql)).fetch_arrow_table()
-            for _ in self._each({**lines, "spine": self.spine, **({"compared": compared} if parts else {})})
-        )
+        seen = {**lines, "spine": self.spine, **({} if compared is None else {"compared": compared})}
+        parts = [] if compared is None else [_named(seen)["compared"]]
+        sql = ibis.to_sql(beside(self.ready, *parts).select(*KEYS, *self.wanted).order_by(*KEYS), dialect="duckdb")
+        tables = (self.con.raw_sql(str(sql)).fetch_arrow_table() for _ in self._each(seen))
         rows = _to_parquet(tables, file)
         with file.open("rb") as written:
             os.fsync(written.fileno())
         return rows
 
     def _summed(self) -> dict[str, Table]:
-        """Day tables in the order of customers, where they are read; lines sold stay where they lie for one range."""
+        """Day tables in the order of customers, where they are read: neighbours are then summed in half the time."""
         until = self.spine.origin.max().to_pyarrow().as_py()
         days = unsummed({name: known_before(table, until) for name, table in self.tables.items()})
-        lie = {"product_days"} if len(self.ranges) == 1 else ()
         return {
-            name: table if name in lie or name not in self.needed else self._kept(name, _in_order(table))
-            for name, table in days.items()
+            name: self._kept(name, _in_order(table)) if name in self.needed else table for name, table in days.items()
         }
 
     def _timelines(self) -> dict[str, Table]:
@@ -147,17 +143,23 @@ class _Writing:
 
     def _needed(self, made: Mapping[str, Table]) -> set[str]:
         """The names of the timelines that the wanted columns read, and of the day tables that either reads."""
-        spine = ibis.table(self.spine.schema(), name="spine")
-        read = _reads(joined(spine, {**self.lazy, **_named(made)}, self.attributes, self.wanted))
+        read = _reads(self.ready)
+        if names := self._names_compared():
+            read |= _reads(self._joined(_named({**made, "spine": self.spine}), names))
         return read.union(*(_reads(made[name]) for name in read & {*made}))
 
     def _compared(self, lines: Mapping[str, Table]) -> Table | None:
         """The columns that compare customers, of all of them, or None where none is wanted."""
-        names = [name for name in self.wanted if name in comparing(self.attributes)]
-        return self._kept("compared", self._joined(self.spine, lines, names).order_by(*KEYS)) if names else None
+        if not (names := self._names_compared()):
+            return None
+        return self._kept("compared", self._joined({**lines, "spine": self.spine}, names).order_by(*KEYS))
 
-    def _joined(self, spine: Table, lines: Mapping[str, Table], names: Collection[str]) -> Table:
-        return joined(spine, {**self.lazy, **lines}, self.attributes, names)
+    def _names_compared(self) -> list[str]:
+        return [name for name in self.wanted if name in comparing(self.attributes)]
+
+    def _joined(self, made: Mapping[str, Table], names: Collection[str]) -> Table:
+        """The columns of these names, of the spine and the timelines among what is `made`."""
+        return joined(made["spine"], {**self.lazy, **made}, self.attributes, names)
 
     def _ranges(self, tables: Mapping[str, Table]) -> list[tuple]:
         """The first customer_id of each range, and of the next; None for the ends. `tables` are read for them."""
@@ -179,8 +181,8 @@ class _Writing:
             yield
 
     def _view(self, name: str, table: Table) -> Table:
-        self.con.raw_sql(f"CREATE OR REPLACE TEMP VIEW range_{name} AS {ibis.to_sql(table)}")
-        return self.con.table(f"range_{name}", database=("temp", "main"))
+        self.con.raw_sql(f"CREATE OR REPLACE TEMP VIEW {RANGE}{name} AS {ibis.to_sql(table)}")
+        return self.con.table(f"{RANGE}{name}", database=("temp", "main"))
 
     def _kept(self, name: str, table: Table) -> Table:
         self.con.raw_sql(f"CREATE TABLE {LINES}.{name} AS {ibis.to_sql(table)}")
@@ -198,13 +200,13 @@ def _within(table: Table, tables: Mapping[str, Table], first, following) -> Tabl
 
 
 def _named(tables: Mapping[str, Table]) -> dict[str, Table]:
-    """Tables that stand for these."""
-    return {name: ibis.table(table.schema(), name=name) for name, table in tables.items()}
+    """Tables that stand for these in one range of customers."""
+    return {name: ibis.table(table.schema(), name=f"{RANGE}{name}") for name, table in tables.items()}
 
 
 def _reads(table: Table) -> set[str]:
     """The names of the tables that stand for others in an expression."""
-    return {named.name for named in table.op().find(ops.UnboundTable)}
+    return {named.name.removeprefix(RANGE) for named in table.op().find(ops.UnboundTable)}
 
 
 def _in_order(table: Table) -> Table:
