@@ -86,7 +86,7 @@ def _changed(rows: pd.DataFrame) -> pd.DataFrame:
     """The same rows with other values: larger amounts, the next row's categories, flags turned round."""
     made = {}
     for name, cells in rows.items():
-        if name in ("propensity", "score", "paid_cents") or pd.api.types.is_string_dtype(cells):
+        if name in ("propensity", "discount", "score", "paid_cents") or pd.api.types.is_string_dtype(cells):
             made[name] = np.roll(cells, 1)
         elif cells.dtype == bool:
             made[name] = ~cells
@@ -130,7 +130,7 @@ def _cells(draw, kept: Contract, column: Column, rows: int):
     if kind in ("category", "region"):
         return draw.choice([f"{name} {i}" for i in range(4)], rows)
     least, most = BETWEEN.get(name, (1, 3000))
-    if name == "propensity":
+    if name in ("propensity", "discount"):
         return draw.uniform(0.1, 0.9, rows)
     return draw.integers(least, most, rows).astype("float64" if kind == "number" else "int64")
 
