@@ -4,7 +4,6 @@ import contextlib
 import os
 import sqlite3
 from pathlib import Path
-from types import SimpleNamespace
 
 import canaries
 import homes
@@ -12,7 +11,7 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
-from contracts import erasing
+from contracts import files as placing
 from contracts.erasing import ERASED, without
 from pipelines.locking import erasing as scoring_barred
 from pipelines.locking import scoring
@@ -116,7 +115,7 @@ class Cut(BaseException):
 @pytest.mark.slow
 def test_an_erasure_that_is_cut_again_and_again_is_done_in_the_end(home, monkeypatch):
     """Each time it ends before the third file is put in place; the tables can be read in between."""
-    cuts = 0
+    cuts, settle = 0, placing.settle
     while True:
         calls = []
 
@@ -124,12 +123,11 @@ def test_an_erasure_that_is_cut_again_and_again_is_done_in_the_end(home, monkeyp
             calls.append(paths)
             if len(calls) == 3:
                 raise Cut
-            os.replace(*paths)
+            settle(*paths)
 
-        stand_in = SimpleNamespace(replace=cut, fsync=os.fsync, getpid=os.getpid)
         try:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(erasing, "os", stand_in)
+                patch.setattr(placing, "settle", cut)
                 ended = homes.crm(home, *FORGET)
             break
         except Cut:
