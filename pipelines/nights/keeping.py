@@ -63,7 +63,7 @@ def sweep_runs(night: Night, as_of: date) -> Iterator[str]:
             continue
         if done.runs:
             named = f", with {_versions(done.versions)}" if done.versions else ""
-            yield f"{done.runs} runs of {model} of days before {first} removed{named}"
+            yield f"{done.runs} run{'s' * (done.runs != 1)} of {model} of days before {first} removed{named}"
 
 
 def _versions(numbers) -> str:
