@@ -11,6 +11,7 @@ from contracts.errors import Refused
 from contracts.files import whole
 from contracts.places import data
 from contracts.spreadsheets import write_csv
+from contracts.study import day
 from evaluation import gate
 from evaluation.gate import Check
 from pipelines.compare import Comparison, compare
@@ -51,6 +52,10 @@ def judge(
     """
     model = about.about(run_id).model
     kind, rule = kind_of(model), rule_of(model, parameters)
+    age = 0 if champion is None else (day(parameters["as_of"], "as_of") - day(champion.as_of, "as_of")).days
+    stale = age >= settings()["watch"]["review_days"]
+    if stale:
+        rule |= {"gain_margin": rule["refresh_margin"]}
     rows, comparison, alone = evidence.read(run_id), None, []
     if champion is not None:
         try:
@@ -61,7 +66,16 @@ def judge(
             alone = [Check(what, "both on the same rows", *nothing, None, str(error))]
     known = about.content(run_id, f"model/{model}.json")["about"]
     checks, slices = kind.gate(rows, rule, known, int(parameters["seed"]))
+    if stale:
+        checks = [_of_stale(check, age) for check in checks]
     return Judged([*alone, *checks, *more], comparison, slices)
+
+
+def _of_stale(check: Check, age: int) -> Check:
+    """The row of the gain with why less is asked: one that learnt from what the champion knew is not surely better."""
+    if not check.what.endswith("over the champion"):
+        return check
+    return check._replace(note=f"the champion is {age} days old, so that one surely not worse takes its place")
 
 
 def rule_of(model: str, parameters: Mapping) -> dict:

@@ -84,6 +84,28 @@ def test_test_rows_that_were_changed_compare_nothing(two, tmp_path):
     assert "but are gone" in homes.crm(home, "compare", "churn/1", "churn/2").err
 
 
+def test_one_as_good_takes_the_place_of_a_champion_that_is_old(two, tmp_path, monkeypatch):
+    """A model learnt from what the champion knew cannot be better by it: only the calendar would ever replace that."""
+    from pipelines import gate
+
+    aged = gate.settings() | {"watch": gate.settings()["watch"] | {"review_days": 7}}
+    monkeypatch.setattr(gate, "settings", lambda: aged)
+    home = homes.copy(two[0], tmp_path / "home")
+    found = gate_of(homes.crm(home, *RETRAIN, homes.LATER, "-p", "origins=2", "-p", "seed=2"), home)
+    (row,) = found[found.check == "gain in AUC over the champion"].itertuples()
+    assert row.limit == "surely above -0.005" and row.passed == "yes"
+    assert row.note == "the champion is 7 days old, so that one surely not worse takes its place"
+    (row,) = gate_of(two[1][1], two[0])[lambda rows: rows.check == "gain in AUC over the champion"].itertuples()
+    assert row.limit == "surely above 0" and row.passed == "no"
+
+
+def gate_of(ended, home) -> pd.DataFrame:
+    """The gate's rows of the newest run."""
+    assert ended.code in (0, 3), ended
+    run = homes.runs(home)[0]
+    return pd.read_csv(homes.client(home).download_artifacts(run.info.run_id, "gate/gate.csv"), keep_default_na=False)
+
+
 def test_two_pairs_of_eyes(two, tmp_path, monkeypatch):
     from pipelines import promotion
 
