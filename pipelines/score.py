@@ -13,7 +13,7 @@ from contracts.tables import check
 from decisions.scores import write_scores, write_table
 from pipelines.champions import champion_for
 from pipelines.fingerprints import fingerprints
-from pipelines.kinds import Kind, kind_of
+from pipelines.kinds import Kind, Model, kind_of
 from pipelines.locking import scoring
 from registry import runs
 from registry.fingerprint import table_fingerprint
@@ -50,20 +50,22 @@ def score(model: str, source_name: str, as_of: str, say: Callable[[str], None]) 
     origin, kind = day(as_of, "as_of"), kind_of(model)
     say("1/4 checking the source and its contracts")
     source = open_source(source_name)
-    with scoring(model, source_name):
-        return _score(model, kind, source, origin, say)
-
-
-def _score(model: str, kind: Kind, source: Source, origin: date, say: Callable[[str], None]) -> Scored:
     check(source.tables, source.attributes)
     say("2/4 fetching the champion, by its sha256")
     version, champion = champion_for(model, source, origin, say)
+    with scoring(model, source_name):  # from the first customer's row that is read to the last that is written
+        return _score(kind, source, origin, version, champion, say)
+
+
+def _score(
+    kind: Kind, source: Source, origin: date, version: Version, champion: Model, say: Callable[[str], None]
+) -> Scored:
     about = champion.about
     say("3/4 building features")
     table = kind.subjects(source, about, origin)
     say(f"4/4 scoring {len(table):,} rows")
     rows = kind.scored(champion, table)
-    written = {"model": model, "version": version.number, "run_id": version.key}
+    written = {"model": version.model, "version": version.number, "run_id": version.key}
     written |= {"simulated": True} if source.simulated else {}
     source.refuse_changed()
     path = write_scores(rows, source.label, origin, about["horizon_days"], written, data() / "scores")
