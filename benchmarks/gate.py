@@ -10,7 +10,8 @@ follows from the probabilities alone:
 .. math:: A = \sum_{i,j} p_i (1 - p_j) \, [s_i > s_j] \Big/ \sum_{i,j} p_i (1 - p_j)
 
 Equal models have equal blur, drawn independently; for a gain, the champion's is widened until the AUC differ by it.
-Asked is the whole gate of `pipelines/parameters.yml`, beside the rule "the higher AUC wins".
+Asked is the whole gate of `pipelines/parameters.yml`, beside the rule "the higher AUC wins"; and where the champion is
+old, so that one surely not worse by `refresh_margin` takes its place, of an equal one and of a better champion.
 """
 
 import sys
@@ -75,13 +76,13 @@ def wider(p: np.ndarray, gain: float) -> float:
     return brentq(lambda width: best - mean_auc(width) - gain, BLUR, 8, xtol=0.01)
 
 
-def ended(p: np.ndarray, width: float, seeds: int, rule: dict) -> pd.DataFrame:
+def ended(p: np.ndarray, blur: float, champions: float, seeds: int, rule: dict) -> pd.DataFrame:
     """A row a seed: whether the gate promotes, whether the higher AUC would, and what of the gate did not pass."""
     rows = []
     for seed in range(seeds):
         draw = np.random.default_rng([seed, 17])
         outcome = (draw.random(p.size) < p).astype(int)
-        score, champion, naive = (foretold(p, blur, draw) for blur in (BLUR, width, NAIVE_BLUR))
+        score, champion, naive = (foretold(p, w, draw) for w in (blur, champions, NAIVE_BLUR))
         table = pd.DataFrame({"customer_id": np.arange(p.size), "outcome": outcome, "score": score, "naive": naive})
         checks, _ = gate(table.assign(champion=champion), rule, score > SELECTED, seed)
         failed = {check.what: check.passed is not True for check in checks}
@@ -98,12 +99,18 @@ def main(
     rule = rule_of("churn", declared(notebook_of("churn")))  # before the world becomes the project
     p = truth(customers, seed)
     print(f"{customers:,} customers, {p.mean():.1%} leave; rule: {rule}")
-    for name, width in ((f"equal, blur {BLUR:g} both", BLUR), (f"gain {GAIN:g} AUC", wider(p, GAIN))):
+    old, far = rule | {"gain_margin": rule["refresh_margin"]}, wider(p, GAIN)
+    for name, widths, asked in (
+        (f"equal, blur {BLUR:g} both", (BLUR, BLUR), rule),
+        (f"gain {GAIN:g} AUC", (BLUR, far), rule),
+        ("equal, and the champion is old", (BLUR, BLUR), old),
+        (f"loss {GAIN:g} AUC, and the champion is old", (far, BLUR), old),
+    ):
         started = time.perf_counter()
-        found = ended(p, width, seeds, rule)
+        found = ended(p, *widths, seeds, asked)
         took = time.perf_counter() - started
-        gains = [true_auc(p, foretold(p, BLUR, np.random.default_rng(k))) for k in range(10)]
-        print(f"\n{name} (champion's blur {width:.2f}, challenger's true AUC {np.mean(gains):.3f}), {took:.0f} s")
+        aucs = [np.mean([true_auc(p, foretold(p, w, np.random.default_rng(k))) for k in range(10)]) for w in widths]
+        print(f"\n{name} (true AUC {aucs[0]:.3f}, the champion's {aucs[1]:.3f}), {took:.0f} s")
         for what in ("gate", "higher AUC"):
             low, high = wilson(found[what].mean(), seeds)
             print(f"  {what:12} promotes {found[what].mean():6.1%} ({low:.1%} to {high:.1%}) of {seeds}")

@@ -42,6 +42,19 @@ def nobodys_settings(tmp_path_factory):
         yield home
 
 
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory):
+    """A project with a store of one run and nothing else, for `homes.copy_store`: its first migration costs seconds."""
+    from registry import runs
+
+    home = tmp_path_factory.mktemp("store") / "home"
+    home.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CRM_HOME", str(home))
+        runs.finish(runs.start("churn", "the first", {}), "FINISHED")
+    return home
+
+
 def unavailable(what: str) -> None:
     """Skip the test for want of `what`; where CI is set, a missing part is a failure and no excuse."""
     if os.environ.get("CI", "").lower() in ("true", "1"):

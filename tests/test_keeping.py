@@ -17,20 +17,10 @@ DAYS = [f"2024-0{month}-01" for month in range(1, 9)]
 LATE = date(2030, 1, 1)
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory):
-    home = tmp_path_factory.mktemp("keeping") / "template"
-    home.mkdir()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CRM_HOME", str(home))
-        runs.finish(runs.start("churn", "the first", {}), "FINISHED")
-    return home
-
-
 @pytest.fixture
-def home(template, tmp_path, monkeypatch):
+def home(empty_store, tmp_path, monkeypatch):
     monkeypatch.setenv("CRM_HOME", str(tmp_path / "home"))
-    return homes.copy_store(template, tmp_path / "home")
+    return homes.copy_store(empty_store, tmp_path / "home")
 
 
 def registered(home, as_of, source="shop"):

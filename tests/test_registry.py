@@ -29,20 +29,9 @@ def test_the_digest_of_the_code_sees_code_and_settings(tmp_path):
     assert list(found.values()) == [True, True, False, False]
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory):
-    """A project with an empty store: its first migration costs seconds."""
-    home = tmp_path_factory.mktemp("registry") / "template"
-    home.mkdir()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CRM_HOME", str(home))
-        runs.finish(runs.start("churn", "the first", {}), "FINISHED")
-    return home
-
-
 @pytest.fixture
-def home(template, tmp_path, monkeypatch):
-    copied = homes.copy_store(template, tmp_path / "home")
+def home(empty_store, tmp_path, monkeypatch):
+    copied = homes.copy_store(empty_store, tmp_path / "home")
     monkeypatch.setenv("CRM_HOME", str(copied))
     return copied
 

@@ -163,10 +163,8 @@ def _months(rows: Mapping[str, int], first: str, until: date) -> Iterator[tuple[
 
 def _refuse_rewritten(folder: Path, known: _Known, kept: Kept) -> None:
     """Raises `Refused` where the raw rows of past days are not as many as were kept, or the latest have other cells."""
-    found, stayed = (
-        known.rows("", kept.until),
-        f"{known.raw}: the rows known before {kept.until} must stay as they were",
-    )
+    stayed = f"{known.raw}: the rows known before {kept.until} must stay as they were"
+    found = known.rows("", kept.until)
     if found != sum(kept.rows.values()):
         rows = known.by_day("", kept.until)
         day = min(day for day in {*rows, *kept.rows} if rows.get(day, 0) != kept.rows.get(day, 0))

@@ -83,10 +83,7 @@ def run_named(text: str) -> str:
         there = versions(model)
         found = [v.run_id for v in there if str(v.number) == number]
         if there and not found:
-            raise Refused(
-                f"{text!r} must name a version, but {model} has {_listed([v.number for v in there])}. One that is "
-                f"alone is judged beside the naive rule: its page in `make ui` says how it stands."
-            )
+            raise Refused(f"{text!r} must name a version, but {model} has {_listed([v.number for v in there])}.")
     else:
         runs = client().search_runs(model_experiments(), max_results=5000) if len(text) >= 8 else []
         found = [run.info.run_id for run in runs if run.info.run_id.startswith(text)]
@@ -99,7 +96,11 @@ def run_named(text: str) -> str:
 
 
 def _listed(numbers: Sequence[int]) -> str:
-    return f"version {numbers[0]} only" if len(numbers) == 1 else f"versions {min(numbers)} to {max(numbers)}"
+    if len(numbers) == 1:
+        return (
+            f"version {numbers[0]} only. One that is alone is judged beside the naive rule: its page says how it stands"
+        )
+    return f"versions {min(numbers)} to {max(numbers)}"
 
 
 def gate(run_id: str) -> list[dict[str, str]]:
