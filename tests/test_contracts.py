@@ -169,6 +169,13 @@ def test_what_an_order_may_not_be(column, cell, says):
     assert any(f"orders: {says}. " in str(breach) for breach in broken({"orders": spoilt}))
 
 
+@pytest.mark.parametrize("share", [1.0, -0.1, 15.0])
+def test_a_discount_is_a_share_of_the_price(share):
+    (breach,) = broken({"contacts": contacts().mutate(discount=ibis.literal(share)), "campaigns": draw(CAMPAIGNS)})
+    said = "contacts: discount must lie between 0 and 1, 1 excluded, but does not in 2 of 2 rows, first for customer 7 "
+    assert f"{said}(contact 1, discount {share})" in str(breach)
+
+
 @pytest.mark.parametrize(
     ("name", "drawing", "was", "becomes", "says"),
     [

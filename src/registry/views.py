@@ -36,7 +36,7 @@ def keep_daily_view() -> None:
 
 def keep_ledger_view() -> None:
     """Write the view of the ledger."""
-    told = ("who", "why", "event", "model", "to", "moved_from", "number")  # a page of 1,500 pixels shows the first five
+    told = ("who", "why", "event", "model", "to", "moved_from", "number")  # first what a narrow page must show
     _keep(LEDGER, [f"crm.ledger.{name}" for name in told], (), LEDGER_NOTE)
 
 
