@@ -7,6 +7,7 @@ the last origin to day tables, `increment` appends that day, `kept` makes the fe
 They are run in this order. `spark` is `features` on Spark, from the same expressions.
 """
 
+import gc
 import shutil
 import sys
 from collections.abc import Collection, Mapping
@@ -75,6 +76,7 @@ def _folder(out: Path) -> Path:
 
 def main(work: str, orders: str, products: str, origins: str, out: str, columns: str) -> None:
     """Do one of the works."""
+    gc.set_threshold(100_000, 50, 100)  # as the command line does
     told = [date.fromisoformat(day) for day in origins.split(",")], Path(out), columns.split(",")
     if work == "spark":  # the others don't pay for what it needs
         from sources.spark import connect_spark

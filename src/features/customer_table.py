@@ -21,10 +21,17 @@ from features import (
     timing,
     variety,
 )
-from features.as_of import KEYS, beside
+from features.as_of import KEYS, apart, beside
 from features.day_tables import unsummed
 from features.dictionary import Column, declared
 from features.timelines import in_categories, timelines
+
+# Columns of orders that nothing else reads
+ONLY_FOR = {
+    "store_id": variety.STORES,
+    "channel": relations.CHANNEL,
+    "quantity": (*categories.PRICE, *categories.OWN_BRAND),
+}
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,16 @@ def joined(
     wanted = [name for name in _dictionary(made, attributes) if columns is None or name in columns]
     blocks = _blocks(made, attributes, wanted)
     asked = [block.make(spine) for block in blocks if {c.name for c in block.columns} & {*wanted}]
+    asked.sort(key=lambda block: len(block.columns))  # DuckDB copies what is beside already: the widest comes last
     return beside(spine, *asked).select(*KEYS, *wanted)
+
+
+def read_for(tables: Mapping[str, Table], wanted: Collection[str]) -> dict[str, Table]:
+    """The same tables without the columns of orders that none of the wanted features reads."""
+    if "orders" not in tables:
+        return {**tables}
+    unread = {name for name, columns in ONLY_FOR.items() if not {c.name for c in columns} & {*wanted}}
+    return {**tables, "orders": tables["orders"].drop(*(unread & {*tables["orders"].columns}))}
 
 
 def column_dictionary(tables: Mapping[str, Table], attributes: Mapping[str, str]) -> dict[str, Column]:
@@ -88,16 +104,19 @@ def _blocks(
             lambda spine: _one_pass(purchases.seen_days(spine, made["purchase_days"]), parts, wanted),
         )
         yield Block(returns.COLUMNS, lambda spine: returns.returns(spine, made["order_days"]))
-        yield Block(relations.CHANNEL, lambda spine: relations.channel(spine, made["channel_days"]))
+        if "channel_days" in made:
+            yield Block(relations.CHANNEL, lambda spine: relations.channel(spine, made["channel_days"]))
         yield _different(variety.PRODUCTS, made["product_days"], "product_id")
-        yield _different(variety.STORES, made["order_days"].filter(made["order_days"].lines > 0), "store_id")
+        if "store_id" in made["order_days"].columns:
+            yield _different(variety.STORES, made["order_days"].filter(made["order_days"].lines > 0), "store_id")
     if "product_categories" in made:
         names = made["category_names"]
         yield Block(categories.FIRSTS, lambda spine: categories.firsts(spine, made["new_categories"], names))
         sold = in_categories(made["product_days"], made["product_categories"])
         yield Block(categories.FAVOURITES, lambda spine: categories.favourites(spine, sold, names))
         own_brand = categories.OWN_BRAND if "own_brand" in made["products"].columns else ()
-        yield Block((*categories.PRICE, *own_brand), lambda spine: categories.prices(spine, sold))
+        if "thousandths" in sold.columns:
+            yield Block((*categories.PRICE, *own_brand), lambda spine: categories.prices(spine, sold))
     yield from _heard(made)
     yield from _told(made, attributes)
 
@@ -165,5 +184,6 @@ def _one_pass(seen: Table, parts, wanted: Collection[str] | None) -> Table:
     Those that are not wanted are left out here: DuckDB leaves out a sum that nobody reads, but not a rank.
     """
     counts = seen.group_by(*KEYS).agg(**{name: value for part in parts for name, value in part.counted(seen).items()})
+    counts = apart(counts)
     derived = {name: value for part in parts for name, value in part.derived(counts).items()}
     return counts.select(*KEYS, **{name: value for name, value in derived.items() if wanted is None or name in wanted})

@@ -15,7 +15,7 @@ application_days, instalment_days, case_days, profile_days    the raw rows, of w
 from collections.abc import Mapping
 
 import ibis
-from ibis.expr.types import Table
+from ibis.expr.types import Table, Value
 
 from features.as_of import day_number, none_is_zero, number, stamped, total
 
@@ -46,7 +46,8 @@ def order_days(orders: Table) -> Table:
     """Sales and returns of each order; amounts and discounts in cents, returned cents positive."""
     lines = stamped(orders, "ordered_at")
     sold, hour = lines.amount_cents >= 0, lines.ordered_at.hour()
-    return lines.group_by("customer_id", "order_id", "day", "known", "store_id", "channel").agg(
+    places = [name for name in ("store_id", "channel") if name in orders.columns]
+    return lines.group_by("customer_id", "order_id", "day", "known", *places).agg(
         lines=number(sold),
         spend_cents=none_is_zero(lines.amount_cents, sold),
         discount_cents=none_is_zero(lines.discount_cents, sold),
@@ -60,24 +61,23 @@ def order_days(orders: Table) -> Table:
 def product_days(orders: Table) -> Table:
     """What a customer bought of each product on a day."""
     lines = product_lines(orders)
-    return lines.group_by("customer_id", "product_id", "day", "known").agg(
-        thousandths=total(lines.thousandths), spend_cents=total(lines.spend_cents)
-    )
+    sums = {name: total(lines[name]) for name in ("thousandths", "spend_cents") if name in lines.columns}
+    return lines.group_by("customer_id", "product_id", "day", "known").agg(**sums)
 
 
 def product_lines(orders: Table) -> Table:
     """The same columns of each line sold; one without a quantity counts one unit."""
     lines = stamped(sales(orders), "ordered_at")
+    return lines.select("customer_id", "product_id", "day", "known", **_units(lines), spend_cents=lines.amount_cents)
+
+
+def _units(lines: Table) -> dict[str, Value]:
+    """Units sold in thousandths, where the quantity is read."""
+    if "quantity" not in lines.columns:
+        return {}
+    thousandths = lines.quantity * 1000
     whole = lines.quantity.type().is_integer()
-    thousandths = lines.quantity * 1000 if whole else (lines.quantity * 1000).round().cast("int64")
-    return lines.select(
-        "customer_id",
-        "product_id",
-        "day",
-        "known",
-        thousandths=thousandths.fill_null(1000),
-        spend_cents=lines.amount_cents,
-    )
+    return {"thousandths": (thousandths if whole else thousandths.round().cast("int64")).fill_null(1000)}
 
 
 def contact_days(contacts: Table) -> Table:

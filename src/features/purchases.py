@@ -11,7 +11,7 @@ import ibis
 from ibis.expr.types import Table, Value
 
 from contracts.boundary import is_known
-from features.as_of import ROOM, before, bit_or, deviation, none_is_zero, number, ratio
+from features.as_of import ROOM, before, bit_or, deviation, none_is_zero, number, paired, ratio
 from features.dictionary import column, windowed
 
 WINDOWS = (7, 30, 90, 180, 365)
@@ -107,18 +107,15 @@ def counted(seen: Table) -> dict[str, Value]:
     return {
         "recency_days": seen.age.min(),
         "tenure_days": seen.age.max(),
-        "purchases": number(seen.first),
+        "purchases_and_all_lines": paired(seen.first, seen.lines),
         "gap_deviation": deviation(seen.gap),
         "gap_longest": seen.gap.max(),
         "gap_last": (seen.age * ROOM + seen.gap).min() % ROOM,
         **{f"silent_{d}": none_is_zero(seen.gap - d, seen.gap > d) for d in SILENCES},
         "weeks": bit_or(ibis.literal(1, "int64") << week),
-        **{f"purchase_days_{w}": number(seen.first & within[w]) for w in DAY_WINDOWS},
-        **{
-            f"{what}_{w}": none_is_zero(seen[what], within[w])
-            for what in ("baskets", "lines", "spend_cents")
-            for w in WINDOWS
-        },
+        **{f"purchase_days_{w}": number(seen.first & within[w]) for w in DAY_WINDOWS if w not in WINDOWS},
+        **{f"purchase_days_{w}_and_lines_{w}": paired(seen.first, seen.lines, within[w]) for w in WINDOWS},
+        **{f"{what}_{w}": none_is_zero(seen[what], within[w]) for what in ("baskets", "spend_cents") for w in WINDOWS},
     }
 
 

@@ -25,7 +25,8 @@ def timelines(days: Mapping[str, Table], tables: Mapping[str, Table]) -> dict[st
     made = dict(days)
     if "order_days" in days:
         made["purchase_days"] = purchase_days(days["order_days"])
-        made["channel_days"] = channel_days(days["order_days"])
+        if "channel" in days["order_days"].columns:
+            made["channel_days"] = channel_days(days["order_days"])
     if "product_days" in days and "products" in tables:
         made["category_names"] = category_names(tables["products"])
         made["product_categories"] = product_categories(tables["products"])
@@ -60,7 +61,7 @@ def in_categories(product_days: Table, product_categories: Table) -> Table:
 def purchase_days(order_days: Table) -> Table:
     """One row for each customer, purchase day and day on which a part of it became known. No returns."""
     sold = order_days.filter(order_days.lines > 0)
-    parts = ibis.window(group_by=["customer_id", "order_id"], order_by=["known", "day", "store_id", "channel"])
+    parts = ibis.window(group_by=["customer_id", "order_id"], order_by=sold.known * ROOM + sold.day)
     sold = sold.mutate(opens=ibis.row_number().over(parts) == 0)
     days = sold.group_by("customer_id", "day", "known").agg(
         baskets=number(_.opens),
@@ -75,7 +76,7 @@ def purchase_days(order_days: Table) -> Table:
 
 def _with_gaps(days: Table) -> Table:
     """Gaps between days as they are once all days until then are known: on the day `settled`, `known` for most."""
-    mine = {"group_by": "customer_id", "order_by": ["day", "known"]}
+    mine = {"group_by": "customer_id", "order_by": days.day * ROOM + days.known}
     days = days.mutate(
         earlier=days.day.lag().over(ibis.window(**mine)),
         settled=days.known.max().over(ibis.window(**mine, preceding=(None, 0))),

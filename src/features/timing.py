@@ -8,7 +8,7 @@ Errors  none of its own. Weekdays and hours are those of UTC, as all raw times a
 
 from ibis.expr.types import Table, Value
 
-from features.as_of import none_is_zero, number, ratio, total
+from features.as_of import none_is_zero, number, paired, ratio, total
 from features.dictionary import column
 
 SPAN = 28
@@ -56,10 +56,8 @@ def counted(seen: Table) -> dict[str, Value]:
     ahead = (seen.age <= YEAR) & (seen.age > YEAR - SPAN)
     behind = (seen.age <= YEAR + SPAN) & (seen.age > YEAR)
     return {
-        "weekend": number(seen.first & ((seen.day + 3) % 7 >= 5)),
+        "weekend_and_evening": paired(seen.first & ((seen.day + 3) % 7 >= 5), seen.evening),
         "morning": total(seen.morning),
-        "evening": total(seen.evening),
-        "all_lines": total(seen.lines),
         "days_ahead": number(seen.first & ahead),
         "spend_ahead": none_is_zero(seen.spend_cents, ahead),
         "spend_behind": none_is_zero(seen.spend_cents, behind),

@@ -9,6 +9,7 @@ threads.
 import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 import duckdb
@@ -24,15 +25,16 @@ from contracts.errors import WorldFailed
 from contracts.files import scratch, settle
 from features import categories, regions, relations, responses
 from features.as_of import KEYS, beside
-from features.customer_table import _dictionary, joined
+from features.customer_table import column_dictionary, joined, read_for
 from features.day_tables import unsummed
 from features.timelines import timelines
 
 CELL_BYTES = 50  # of memory for each cell of a range, counting what its sums need
 ROW_BYTES = 150  # and for each row of what is read for it
 UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+RANGE_ROWS = 4_000_000  # and no more are read for it: sums of fewer stay nearer to the processor
 GROUP_ROWS = 2**16  # of the file, for any ranges
-LINES = "lines"  # the database beside the file in which timelines are kept
+LINES = "lines"  # the database in which timelines are kept: in memory, and in the spill folder where that is too small
 RANGE = "range_"  # before the name of a table, a view of it in one range of customers
 COMPARING = frozenset(
     column.name
@@ -74,7 +76,7 @@ def write_features(
 
     spine    on the connection of the tables, whose memory limit (`engine`) says how many customers are taken at once
     columns  only these; None is all
-    days     the day tables, where they are kept (`features.store.opened`); None makes them, in a file beside `out`
+    days     the day tables, where they are kept (`features.store.opened`); None makes them
 
     The file is whole, or it is not there. Raises `Refused` as `column_dictionary` does, `WorldFailed` when memory or
     disk run out.
@@ -82,7 +84,7 @@ def write_features(
     con = ibis.get_backend(spine)
     try:
         with scratch(out.parent, out.name) as place:
-            con.raw_sql(f"ATTACH '{place / 'lines.duckdb'}' AS {LINES}")
+            con.raw_sql(f"ATTACH ':memory:' AS {LINES}")
             try:
                 rows = _Writing(con, spine, tables, attributes, columns, days).write(place / "out.parquet")
             finally:
@@ -97,11 +99,12 @@ class _Writing:
     """The steps of `write_features`, on tables of the database `LINES` and views of one range of customers."""
 
     def __init__(self, con, spine, tables, attributes, columns, days):
-        self.con, self.tables, self.attributes = con, tables, attributes
+        self.con, self.attributes = con, attributes
         self.spine = self._kept("spine", spine.order_by(*KEYS))
-        made = timelines(_named(days or unsummed(tables)), tables)
-        self.lazy = {**tables, **made}
-        self.wanted = [name for name in _dictionary(self.lazy, attributes) if columns is None or name in columns]
+        self.wanted = [c for c in column_dictionary(tables, attributes) if columns is None or c in columns]
+        self.tables = read_for(tables, self.wanted)
+        made = timelines(_named(days or unsummed(self.tables)), self.tables)
+        self.lazy = {**self.tables, **made}
         self.ready = self._joined(_named({**made, "spine": self.spine}), set(self.wanted) - comparing(attributes))
         self.needed = self._needed(made)
         self.ranges = self._ranges(days or tables)
@@ -114,8 +117,7 @@ class _Writing:
         seen = {**lines, "spine": self.spine, **({} if compared is None else {"compared": compared})}
         parts = [] if compared is None else [_named(seen)["compared"]]
         sql = ibis.to_sql(beside(self.ready, *parts).select(*KEYS, *self.wanted).order_by(*KEYS), dialect="duckdb")
-        tables = (self.con.raw_sql(str(sql)).fetch_arrow_table() for _ in self._each(seen))
-        rows = _to_parquet(tables, file)
+        rows = _to_parquet((self.con.raw_sql(str(sql)).to_arrow_reader(GROUP_ROWS) for _ in self._each(seen)), file)
         with file.open("rb") as written:
             os.fsync(written.fileno())
         return rows
@@ -166,7 +168,7 @@ class _Writing:
         pairs = self.spine.count().execute()
         rows = sum(table.count().execute() for table in tables.values())
         need = pairs * len(self.wanted) * CELL_BYTES + rows * ROW_BYTES
-        many = -(-need // _memory(self.con))
+        many = max(-(-need // _memory(self.con)), -(-rows // RANGE_ROWS))
         ids = self.spine.select("customer_id").distinct()
         ids = ids.mutate(at=ibis.row_number().over(order_by=ids.customer_id))
         each = max(-(-ids.count().execute() // many), 1)
@@ -219,18 +221,17 @@ def _memory(con: Backend) -> int:
     return int(float(number) * UNITS[unit])
 
 
-def _to_parquet(tables: Iterator[pa.Table], file: Path) -> int:
-    """Tables one after the other, in row groups of `GROUP_ROWS` wherever one of them ends; the number of rows."""
-    waiting = next(tables)
-    names = [field.name for field in waiting.schema if pa.types.is_string(field.type)]
-    how = {"compression": "zstd", "compression_level": 1, "use_dictionary": names}
-    rows = len(waiting)
-    with pq.ParquetWriter(file, waiting.schema, **how) as writer:
-        for table in tables:
-            rows += len(table)
-            waiting = pa.concat_tables([waiting, table])
-            if whole := len(waiting) // GROUP_ROWS * GROUP_ROWS:
-                writer.write_table(waiting.slice(0, whole).combine_chunks(), GROUP_ROWS)
-                waiting = waiting.slice(whole)
+def _to_parquet(ranges: Iterator[pa.RecordBatchReader], file: Path) -> int:
+    """The rows of one range after the other, in row groups of `GROUP_ROWS` wherever one ends; the number of rows."""
+    first = next(ranges)
+    waiting, rows = first.schema.empty_table(), 0
+    names = [field.name for field in first.schema if pa.types.is_string(field.type)]
+    with pq.ParquetWriter(file, first.schema, compression="snappy", use_dictionary=names) as writer:
+        for batch in chain(first, chain.from_iterable(ranges)):
+            rows += len(batch)
+            waiting = pa.concat_tables([waiting, pa.Table.from_batches([batch])])
+            if len(waiting) >= GROUP_ROWS:
+                writer.write_table(waiting.slice(0, GROUP_ROWS).combine_chunks(), GROUP_ROWS)
+                waiting = waiting.slice(GROUP_ROWS)
         writer.write_table(waiting.combine_chunks(), GROUP_ROWS)
     return rows
