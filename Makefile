@@ -24,7 +24,7 @@ export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env install demo test test-fast spark airflow browser postgres lab ui lint lock clean
+.PHONY: help env install packages demo test test-fast spark airflow browser postgres lab ui lint lock clean
 
 help: ## this list
 	@awk -F ': *[^#]*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -33,8 +33,15 @@ env: ## the environment (.venv) as the locks say; does nothing, and needs no net
 	@if [ ! -s $(ENV)/installed ] || [ "$$($(PY) -c '$(KEY)' $(LOCKS) 2>&1)" != "$$(cat $(ENV)/installed)" ] \
 		|| ! grep -qF "$(CURDIR)/$(ENV)" $(ENV)/pyvenv.cfg; then $(MAKE) --no-print-directory install; fi
 
-# Called by `env`. A folder that was moved gets a new environment, because scripts in the old one name their old place.
-install:
+# Called by `env`.
+install: packages
+	@echo "3/3  The project itself, in place"
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(PY) -c '$(KEY)' $(LOCKS) > $(ENV)/installed
+
+# Called by `install`, and by `crm rerun` in a folder with the lock of an older run. A folder that was moved gets a new
+# environment, because scripts in the old one name their old place.
+packages:
 	@if [ -z "$(PYTHON)" ]; then echo "No Python 3.11, 3.12 or 3.13 with its venv module was found. Install one" \
 		"(on Debian or Ubuntu: python3 and python3-venv), or name one: make env PYTHON=/path/to/python3.11" >&2; exit 1; fi
 	@if ! "$(PYTHON)" -c '$(FITS)'; then echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13 with its venv module." \
@@ -48,9 +55,6 @@ install:
 		--build-constraints requirements.lock; then :; else \
 		echo "uv could not do it, so pip installs the same lock."; \
 		$(PY) -m pip install --disable-pip-version-check --require-hashes -r requirements.lock; fi
-	@echo "3/3  The project itself, in place"
-	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@$(PY) -c '$(KEY)' $(LOCKS) > $(ENV)/installed
 
 demo: env ## real customer data, all the way to a registered, explained, scored churn model
 	@$(PY) -m pipelines demo

@@ -1,8 +1,9 @@
-"""Make a run again from its own record: its commit, its parameters, today's data; identical, or what differs and why.
+"""Make a run again from its own record: its commit, lock, parameters, today's data; identical, or what differs and why.
 
-The commit is checked out in a temporary worktree, and the run is made in a temporary project that reads the present
-one's data and writes nothing to it. What was trained with changes that no commit holds is made with the present code,
-and the files that are no longer those are named.
+The commit is checked out in a temporary worktree, the packages of its lock are installed in a temporary environment
+where those of here are others, and the run is made in a temporary project that reads the present one's data and writes
+nothing to it. What was trained with changes that no commit holds is made with the present code, and the files that are
+no longer those are named.
 """
 
 import json
@@ -10,7 +11,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,9 +21,10 @@ from contracts.errors import Refused
 from contracts.places import data, root
 from contracts.study import day
 from contracts.tables import named_by
+from pipelines.environment import LOCK, Environment, environment
 from pipelines.fingerprints import visible
 from pipelines.parameters import notebook_of, refuse_parameters
-from pipelines.preflight import CODE, files_of
+from pipelines.preflight import CODE
 from pipelines.retrain import stoppable
 from pipelines.score import SCORES, fingerprint_of_scores
 from registry import about, evidence, recipe, runs
@@ -33,7 +34,7 @@ from registry.row_digest import other_rows
 from registry.store import client_of
 from sources import open_source
 
-OWN = ("mlruns", "data", "notebooks", "requirements.lock")  # what the temporary project has itself
+OWN = ("mlruns", "data", "notebooks", LOCK)  # what the temporary project has itself
 WRITTEN = ("evidence", "scores", "decisions", "comparisons", "features")  # what runs write below data/
 ENDED = (0, 3)  # exit codes of a retraining that registered a model
 STEP = re.compile(r"^\d\d:\d\d:\d\d  (.*)")
@@ -67,6 +68,15 @@ class Rerun:
         return f"Identical: {', '.join(self.same)}." if self.identical else f"Not identical: {'; '.join(self.other)}."
 
 
+@dataclass(frozen=True)
+class _Beside:
+    """Where a run is made again: by which code, in which temporary project, with which packages."""
+
+    code: Path
+    home: Path
+    packages: Environment
+
+
 def rerun(run_id: str, asked: Mapping[str, object], say: Callable[[str], None]) -> Rerun:
     """Make a run again, with other parameters where `asked` for; the verdict stands on its page, too.
 
@@ -88,7 +98,9 @@ def rerun(run_id: str, asked: Mapping[str, object], say: Callable[[str], None]) 
     with tempfile.TemporaryDirectory(prefix="crm-rerun-") as folder, stoppable():
         code = _code(run, Path(folder) / "code", say)
         try:
-            done = _made_again(run, then, asked, code, _project(Path(folder) / "home", code, then), say)
+            home = _project(Path(folder) / "home", code, then)
+            packages = environment(then, home / LOCK, Path(folder) / "environment", say)
+            done = _made_again(run, then, asked, _Beside(code, home, packages), say)
         finally:
             if code != CODE:
                 _git("worktree", "remove", "--force", str(code))
@@ -125,7 +137,7 @@ def _project(home: Path, code: Path, then: Mapping) -> Path:
                 (place / entry.name).symlink_to(entry)
     ((name, sha256),) = then["notebook"].items()
     shutil.copytree(_as_then(name, sha256, code).parent, home / "notebooks")
-    shutil.copy(_as_then("requirements.lock", then["lock"], code), home)
+    shutil.copy(_as_then(LOCK, then["lock"], code), home)
     return home
 
 
@@ -135,31 +147,33 @@ def _as_then(name: str, sha256: str, code: Path) -> Path:
     return next((place for place in places if place.is_file() and file_digest(place) == sha256), places[0])
 
 
-def _made_again(run: About, then: Mapping, asked: Mapping, code: Path, home: Path, say) -> Rerun:
+def _made_again(run: About, then: Mapping, asked: Mapping, beside: _Beside, say) -> Rerun:
     parameters = {**run.parameters, **{name: str(value) for name, value in asked.items()}}
     source, as_of = parameters.pop("source"), parameters.pop("as_of")
     words = [word for name, value in parameters.items() for word in ("-p", f"{name}={value}")]
     say(f"2/3 retraining {run.model} on {source} as of {as_of}")
-    reason = _crm(code, home, ["retrain", run.model, "--source", source, "--as-of", as_of, *words], say)
+    reason = _crm(beside, ["retrain", run.model, "--source", source, "--as-of", as_of, *words], say)
     if reason:
-        return Rerun(run.run_id, [], [], _differ(run, then, _made_of_now(run, then, asked)), reason)
+        now = _made_of_now(run, then, asked, beside)
+        return Rerun(run.run_id, [], [], _differ(run, then, now, beside), reason)
     say("3/3 comparing")
-    found, made_of = _found(home, run.model)
+    found, made_of = _found(beside.home, run.model)
     same, other = recipe.compared(recipe.result(run.tags, run.metrics), found)
     for name in sorted(tag for tag in run.tags if tag.startswith(SCORES)):
-        scored = _scored_again(run, source, name.removeprefix(SCORES), code, home, say)
+        scored = _scored_again(run, source, name.removeprefix(SCORES), beside, say)
         (same if scored.startswith("scores of") else other).append(scored)
-    return Rerun(run.run_id, same, other, _differ(run, then, made_of))
+    return Rerun(run.run_id, same, other, _differ(run, then, made_of, beside))
 
 
-def _crm(code: Path, home: Path, words: Sequence[str], say) -> str:
+def _crm(beside: _Beside, words: Sequence[str], say) -> str:
     """Run a command of that code on the temporary project; empty when it went well, else why it did not."""
+    theirs = "" if beside.packages.own else os.environ.get("PYTHONPATH", "")  # nothing of here reaches into its own
     settings = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
-    path = [str(code), str(code / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]  # that code before any other
-    settings |= {"CRM_HOME": str(home), "PYTHONPATH": os.pathsep.join(path), "TERM": "dumb"}
-    command, rest = [sys.executable, "-m", "pipelines", *words], []
+    path = [str(beside.code), str(beside.code / "src"), *filter(None, [theirs])]  # that code before any other
+    settings |= {"CRM_HOME": str(beside.home), "PYTHONPATH": os.pathsep.join(path), "TERM": "dumb"}
+    command, rest = [str(beside.packages.python), "-m", "pipelines", *words], []
     with subprocess.Popen(
-        command, cwd=home, env=settings, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command, cwd=beside.home, env=settings, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
         try:
             for line in process.stderr:
@@ -179,18 +193,21 @@ def _found(home: Path, model: str) -> tuple[recipe.Result, dict]:
     return recipe.result(run.data.tags, run.data.metrics), json.loads(made_of.read_text())
 
 
-def _made_of_now(run: About, then: Mapping, asked: Mapping) -> Mapping:
+def _made_of_now(run: About, then: Mapping, asked: Mapping, beside: _Beside) -> Mapping:
     """The recipe as it would be now, of a run that did not get so far as to write its own."""
     try:
         source = open_source(run.parameters["source"])
         tables = visible(source, day(run.as_of, "as_of"))
         found = {name: table_fingerprint(table) for name, table in tables.items()}
-        return recipe.recipe(source.label, then["parameters"] | asked, tables, found, files_of(notebook_of(run.model)))
+        notebook = beside.home / "notebooks" / notebook_of(run.model).name
+        files = {"code": beside.code, "notebook": notebook, "lock": beside.home / LOCK}
+        now = recipe.recipe(source.label, then["parameters"] | asked, tables, found, files)
+        return now | {"packages": then["packages"]} if beside.packages.own else now
     except Refused:  # the reason that it could not be made again says so already
         return then
 
 
-def _differ(run: About, then: Mapping, now: Mapping) -> list[str]:
+def _differ(run: About, then: Mapping, now: Mapping, beside: _Beside) -> list[str]:
     """Where the recipes part, and of a raw table with the same columns which rows do: for the terminal only."""
     kept, rows = evidence.rows_kept(run.run_id), {}
     tables = visible(open_source(run.parameters["source"]), day(run.as_of, "as_of")) if then != now else {}
@@ -204,11 +221,8 @@ def _differ(run: About, then: Mapping, now: Mapping) -> list[str]:
             0, f"data: rows that the run had were erased with `crm forget`, last on {erased}; they are not named"
         )
     if others := sum(line.startswith("package: ") for line in said):
-        said.append(
-            f"lock: {others} of {len(then['packages'])} packages are not those of then, and this was made with those "
-            f"installed here. A checkout of commit {run.tags.get('crm.commit', '')[:12]} gets the lock of then by "
-            f"`make env`; there `CRM_HOME={root()} .venv/bin/crm rerun {run.run_id}` uses it"
-        )
+        why = beside.packages.why_not or "the run was not made with what its lock names"
+        said.append(f"lock: {others} of {len(then['packages'])} packages are not those of then, since {why}")
     return said
 
 
@@ -216,12 +230,12 @@ def _types(described: Mapping) -> dict[str, str]:
     return {name: column["type"] for name, column in described["columns"].items()}
 
 
-def _scored_again(run: About, source: str, as_of: str, code: Path, home: Path, say) -> str:
+def _scored_again(run: About, source: str, as_of: str, beside: _Beside, say) -> str:
     """What was scored on a day, scored again; in words, that begin with "scores of" where it is the same."""
     # whatever the gate said this time, or that it is the champion already
-    _crm(code, home, ["promote", run.model, "1", "--reason", "made again, to be compared"], say)
-    if reason := _crm(code, home, ["score", run.model, "--source", source, "--as-of", as_of], say):
+    _crm(beside, ["promote", run.model, "1", "--reason", "made again, to be compared"], say)
+    if reason := _crm(beside, ["score", run.model, "--source", source, "--as-of", as_of], say):
         return f"{as_of} could not be scored again: {reason}"
     place = f"data/scores/model={run.model}/as_of={as_of}/{run.tags['crm.label']}.parquet"
-    same = fingerprint_of_scores(home / place) == run.tags[f"{SCORES}{as_of}"]
+    same = fingerprint_of_scores(beside.home / place) == run.tags[f"{SCORES}{as_of}"]
     return f"scores of {as_of}" if same else f"other scores of {as_of}"

@@ -1,8 +1,10 @@
 """The same bytes again? A run made again from its own record: elsewhere and otherwise, and with something changed."""
 
+import platform
 import re
 import shutil
 import subprocess
+import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -11,7 +13,8 @@ import ibis
 import pandas as pd
 import pytest
 
-from registry.fingerprint import column_fingerprints, table_fingerprint
+from pipelines.environment import environment
+from registry.fingerprint import column_fingerprints, file_digest, table_fingerprint
 from registry.recipe import Result, compared, differences
 
 ROWS = pd.DataFrame({"order_id": [1, 2, 3], "amount_cents": [100, 250, 250], "paid": [True, False, True]})
@@ -26,7 +29,8 @@ def checkout(folder: Path) -> Path:
     """The project's code in a repository of its own, at one commit."""
     for room in ("src", "pipelines", "notebooks"):
         shutil.copytree(homes.HOUSE / room, folder / room, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    shutil.copy(homes.HOUSE / "requirements.lock", folder)
+    for name in ("Makefile", "requirements.lock", "requirements-uv.lock"):
+        shutil.copy(homes.HOUSE / name, folder)
     (folder / ".gitignore").write_text("__pycache__/\n")
     git(folder, "init")
     git(folder, "add", "-A")
@@ -34,15 +38,28 @@ def checkout(folder: Path) -> Path:
     return folder
 
 
+def later(folder: Path, module: str) -> Path:
+    """A folder that, on the path, makes a package of the lock one of a later version, which nobody can import."""
+    said = folder / f"{module}-99.9.dist-info"
+    said.mkdir(parents=True)
+    (said / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 99.9\n")
+    (folder / f"{module}.py").write_text("raise RuntimeError('of a later lock')\n")
+    return folder
+
+
 @pytest.mark.slow
-def test_made_again_from_its_commit_in_another_clone_and_otherwise_it_is_identical(tmp_path):
+def test_made_again_from_its_commit_and_lock_in_another_clone_and_otherwise_it_is_identical(tmp_path):
     house, home = checkout(tmp_path / "house"), homes.make(tmp_path / "home")
     asked = ("--source", "shop", "--as-of", homes.AS_OF)
     ended = homes.run(home, "retrain", "churn", *asked, *homes.FAST, house=house, OMP_NUM_THREADS="2")
     assert ended.code == 0, ended.err
     assert homes.run(home, "score", "churn", *asked, house=house).code == 0
-    # since then the code went on, and is broken; the rows were written again in another order
+    # since then the code went on, and is broken; so did the lock, whose packages are here; the rows have another order
     (house / "src" / "models" / "churn.py").write_text("raise RuntimeError('of a later commit')\n")
+    lock = (house / "requirements.lock").read_text()
+    [older] = re.findall(r"^seaborn==(\S+)", lock, re.M)
+    for place in (home, house):
+        (place / "requirements.lock").write_text(lock.replace(f"seaborn=={older}", "seaborn==99.9"))
     git(house, "commit", "-am", "went on")
     git(tmp_path, "clone", str(house), str(tmp_path / "clone"))
     shutil.copy(homes.HOUSE / "src" / "models" / "churn.py", tmp_path / "clone" / "src" / "models")
@@ -53,11 +70,15 @@ def test_made_again_from_its_commit_in_another_clone_and_otherwise_it_is_identic
     again = homes.run(
         home, "rerun", "churn/1", house=tmp_path / "clone", folder=Path("/"),
         OMP_NUM_THREADS="1", PYTHONHASHSEED="7", TZ="Asia/Tokyo", LC_ALL="C", LANG="tr_TR.UTF-8",
+        PYTHONPATH=str(later(tmp_path / "here", "seaborn")),
     )  # fmt: skip
     assert again.code == 0, again
     assert "in a temporary worktree" in again.err
+    assert re.search(r"1/3 packages: making an environment of the run's lock, of whose \d+ packages 1 ", again.err)
+    assert f"seaborn was {older} and is 99.9" in again.err
     assert again.out.startswith("Identical: model ")
     assert f"scores of {homes.AS_OF}." in again.out
+    # no package: what the run made again says it was made of has the version of then
     assert again.out.splitlines()[1:] == ["  threads: OMP_NUM_THREADS was 2 and is 1"]
     assert homes.digest(home / "data") == before
     assert len(homes.runs(home)) == 1
@@ -68,31 +89,66 @@ def test_made_again_from_its_commit_in_another_clone_and_otherwise_it_is_identic
     assert len(left.stdout.splitlines()) == 1
 
 
+def told(lock: Path) -> dict:
+    """What a recipe holds of packages, of a run that had another one of a lock."""
+    return {"packages": {"pandas": "0.1"}, "lock": file_digest(lock), "platform": {"python": platform.python_version()}}
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"lock": "0" * 64}, "no requirements.lock with the sha256 000000000000 of the run's"),
+        ({"platform": {"python": "3.9.1"}}, "the run was made by Python 3.9.1, and this is 3."),
+    ],
+)
+def test_what_no_environment_can_be_made_of_is_not_tried(changed, words, tmp_path):
+    lock, said = homes.HOUSE / "requirements.lock", []
+    made = environment(told(lock) | changed, lock, tmp_path / "made", said.append)
+    assert (made.python, made.own) == (Path(sys.executable), False)
+    assert len(said) == 1 and words in said[0] and words in made.why_not
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.slow
+def test_a_package_that_is_not_the_locks_is_not_installed(tmp_path):
+    lock, said = tmp_path / "requirements.lock", []
+    lock.write_text(f"nbstripout==0.9.1 --hash=sha256:{'0' * 64}\n")
+    made = environment(told(lock), lock, tmp_path / "made", said.append)
+    assert (made.python, made.own) == (Path(sys.executable), False)
+    assert "making an environment" in said[0]
+    assert said[1].startswith("1/3 packages: those installed here, since the run's lock could not be installed (")
+    assert "HASHES" in made.why_not and "\n" not in made.why_not
+    assert not list((tmp_path / "made").glob(".venv/lib/*/site-packages/nbstripout*"))
+
+
 @pytest.mark.slow
 def test_what_was_changed_since_is_named(tmp_path):
     home = homes.make(tmp_path / "home", homes.QUICK)
+    lock = home / "requirements.lock"
+    lock.write_text(f"{lock.read_text()}# of then\n")
     ended = homes.crm(home, "retrain", "churn", "--source", "shop", "--as-of", homes.AS_OF, *homes.FAST)
     assert ended.code == 0, ended.err
     lines = home / "data" / "shop" / "lines.csv"
     honest = pd.read_csv(lines, dtype=str)
 
-    # one cell, and a package
-    (tmp_path / "seaborn-99.9.dist-info").mkdir()
-    (tmp_path / "seaborn-99.9.dist-info" / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: seaborn\nVersion: 99.9\n"
-    )
+    # one cell, and a package, of a lock that is nowhere any more
     changed = honest.copy()
     changed.loc[100, "Net"] = "1234.56"
     changed.to_csv(lines, index=False)
-    again = homes.run(home, "rerun", "churn/1", PYTHONPATH=str(tmp_path))
+    lock_of_then = shutil.move(lock, tmp_path / "of then")
+    shutil.copy(homes.HOUSE / "requirements.lock", lock)
+    again = homes.run(home, "rerun", "churn/1", PYTHONPATH=str(later(tmp_path / "here", "nbstripout")))
+    shutil.move(lock_of_then, lock)
+    assert "1/3 packages: those installed here, since no requirements.lock with the sha256" in again.err
     said = [line.strip() for line in again.out.splitlines()[1:]]
     cell, row = honest.loc[100], "order 100, product {0.Article} (customer {0.Client})".format(honest.loc[100])
     assert cell.Invoice == "100"
     assert said[0] == "data: orders.amount_cents holds other values in as many rows"
     assert said[1] == f"data: orders: {row} has another amount_cents"
-    assert said[2].startswith("package: seaborn was ") and said[2].endswith(" and is 99.9")
-    assert said[3].startswith("lock: 1 of ") and "`make env`" in said[3]
-    assert len(said) == 4
+    assert said[2] == "lock: requirements.lock is another"
+    assert said[3].startswith("package: nbstripout was ") and said[3].endswith(" and is 99.9")
+    assert said[4].startswith("lock: 1 of ") and " since no requirements.lock with the sha256" in said[4]
+    assert len(said) == 5
 
     # one row, and a parameter that another model follows from
     honest.drop(index=100).to_csv(lines, index=False)

@@ -37,7 +37,6 @@ def recipe(
     Keys: label; parameters; data (a table: fingerprint, rows, and type and values of each column); code and notebook
     (a file: its sha256); lock; packages (a name of the lock: the version that is installed); threads; platform.
     """
-    lock = files["lock"].read_text(encoding="utf-8")
     return {
         "label": label,
         "parameters": dict(parameters),
@@ -45,7 +44,7 @@ def recipe(
         "code": code_files(files["code"]),
         "notebook": {f"notebooks/{files['notebook'].name}": file_digest(files["notebook"])},
         "lock": file_digest(files["lock"]),
-        "packages": {name: _installed(name) for name in sorted(PINNED.findall(lock))},
+        "packages": packages(files["lock"]),
         "threads": {**{name: os.environ.get(name, "not set") for name in THREADS}, "processors": os.cpu_count()},
         "platform": {
             "python": platform.python_version(),
@@ -53,6 +52,11 @@ def recipe(
             "instructions": " ".join(np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])),
         },
     }
+
+
+def packages(lock: Path) -> dict[str, str]:
+    """A name of the lock: the version that is installed here."""
+    return {name: _installed(name) for name in sorted(PINNED.findall(lock.read_text(encoding="utf-8")))}
 
 
 def _installed(name: str) -> str:
