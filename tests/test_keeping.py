@@ -115,7 +115,7 @@ def test_a_removal_that_was_cut_goes_on(eight, monkeypatch):
     """Wherever it ends, no version is offered whose files are gone."""
     import shutil
 
-    from registry import keeping as registry_keeping
+    from registry import evidence
 
     home, _ = eight
     for cut_at in (1, 2, 3):
@@ -127,7 +127,7 @@ def test_a_removal_that_was_cut_goes_on(eight, monkeypatch):
                 raise KeyboardInterrupt
             shutil.rmtree(*args, **others)
 
-        monkeypatch.setattr(registry_keeping.shutil, "rmtree", cut)
+        monkeypatch.setattr(evidence.shutil, "rmtree", cut)
         with pytest.raises(KeyboardInterrupt):
             remove_runs("churn", "shop", LATE)
         monkeypatch.undo()

@@ -262,12 +262,14 @@ def test_the_next_start_cleans_up_after_a_killed_one(tmp_path):
     process.communicate(timeout=60)
     (run,) = homes.runs(home)
     assert run.info.status == "RUNNING" and list((home / "mlruns" / "stage").iterdir())
+    rows = home / "data" / "evidence" / "rows" / run.info.run_id
+    assert rows.exists()
     homes.rewrite(home, homes.QUICK)
     ended = homes.crm(home, *RETRAIN, homes.AS_OF, "-p", "origins=2")
     assert ended.code == 0
     assert f"found: run {run.info.run_id} was left running by a process that is gone" in ended.err
     assert f"found: stage of an unfinished run removed: churn-shop-{run.info.run_id}" in ended.err
-    assert [found.info.status for found in homes.runs(home)] == ["FINISHED", "KILLED"]
+    assert [found.info.status for found in homes.runs(home)] == ["FINISHED", "KILLED"] and not rows.exists()
     nothing_unfinished(home)
 
 

@@ -59,6 +59,13 @@ def rows_kept(run_id: str) -> dict[str, pa.Table]:
     return {file.stem: pq.read_table(file) for file in sorted(folder.glob("*.parquet"))}
 
 
+def remove(run_id: str) -> None:
+    """Remove all that a run kept beside the data: test rows, digests, and what it was compared with."""
+    for name in ("evidence", "comparisons"):
+        (data() / name / f"{run_id}.parquet").unlink(missing_ok=True)
+    shutil.rmtree(data() / "evidence" / "rows" / run_id, ignore_errors=True)
+
+
 def fingerprints(rows: pd.DataFrame) -> Mapping[str, str]:
     """`test subjects` and `test outcomes` of test rows: what two runs must share to be compared."""
     # in this order since the first fingerprints of test rows: the order of columns counts

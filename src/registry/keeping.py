@@ -5,13 +5,12 @@ for: the version of any alias, those that the last rows of the ledger moved from
 `BACK` rollbacks reach. Rows of the ledger stay for ever, with the gate, the fingerprints and the sha256 of a version.
 """
 
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from contracts.places import data, mlruns
-from registry import ledger
+from contracts.places import mlruns
+from registry import evidence, ledger
 from registry.store import WATCH, client, exists
 
 BACK = 2  # rollbacks in a row that find the version they go back to
@@ -78,9 +77,7 @@ def _remove(run) -> None:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     run_id = run.info.run_id
-    for name in ("evidence", "comparisons"):
-        (data() / name / f"{run_id}.parquet").unlink(missing_ok=True)
-    shutil.rmtree(data() / "evidence" / "rows" / run_id, ignore_errors=True)
+    evidence.remove(run_id)
     get_artifact_repository(run.info.artifact_uri).delete_artifacts()
     for folder in (mlruns() / "artifacts").glob(f"*/{run_id}"):
         folder.rmdir()

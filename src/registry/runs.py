@@ -105,7 +105,14 @@ def log_file(run_id: str, file: Path, folder: str) -> None:
 
 
 def finish(run_id: str, status: str, note: str = "") -> None:
-    """Close a run as FINISHED, FAILED or KILLED, with one line on why where it is not the first."""
+    """Close a run as FINISHED, FAILED or KILLED, with one line on why where it is not the first.
+
+    What a run kept beside the data goes, where it made no version that could be compared.
+    """
+    if status != "FINISHED" and not client().search_model_versions(f"run_id = '{run_id}'"):
+        from registry import evidence
+
+        evidence.remove(run_id)
     if note:
         client().set_tag(run_id, "mlflow.note.content", note)
     client().set_terminated(run_id, status)
