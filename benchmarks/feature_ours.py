@@ -2,9 +2,10 @@
 
     python -P benchmarks/feature_ours.py features ORDERS PRODUCTS 2023-02-01,2023-03-01 OUT x,t_x
 
-`features` makes all from the raw lines. The others are the daily job: `keep` sums the lines known before the day before
-the last origin to day tables, `increment` appends that day, `kept` makes the features of the origins from what is kept.
-They are run in this order. `spark` is `features` on Spark, from the same expressions.
+`features` makes all from the raw lines, `single` with one thread, as pandas has. The others are the daily job: `keep`
+sums the lines known before the day before the last origin to day tables, `increment` appends that day, `kept` makes
+the features of the origins from what is kept. They are run in this order. `spark` is `features` on Spark, from the same
+expressions.
 """
 
 import gc
@@ -84,9 +85,10 @@ def main(work: str, orders: str, products: str, origins: str, out: str, columns:
         con = connect_spark()
         spark({"orders": con.read_parquet(orders), "products": con.read_parquet(products)}, *told)
         return
-    with engine(Path(out).parent, MEMORY_MB, THREADS) as con:
+    with engine(Path(out).parent, MEMORY_MB, 1 if work == "single" else THREADS) as con:
         tables = {"orders": con.read_parquet(orders), "products": con.read_parquet(products)}
-        {"features": features, "keep": keep, "increment": increment, "kept": kept}[work](tables, *told)
+        works = {"features": features, "single": features, "keep": keep, "increment": increment, "kept": kept}
+        works[work](tables, *told)
 
 
 if __name__ == "__main__":

@@ -226,7 +226,8 @@ def _to_parquet(ranges: Iterator[pa.RecordBatchReader], file: Path) -> int:
     first = next(ranges)
     waiting, rows = first.schema.empty_table(), 0
     names = [field.name for field in first.schema if pa.types.is_string(field.type)]
-    with pq.ParquetWriter(file, first.schema, compression="snappy", use_dictionary=names) as writer:
+    how = {"compression": "snappy", "use_dictionary": names, "write_statistics": [*KEYS]}
+    with pq.ParquetWriter(file, first.schema, **how) as writer:
         for batch in chain(first, chain.from_iterable(ranges)):
             rows += len(batch)
             waiting = pa.concat_tables([waiting, pa.Table.from_batches([batch])])
