@@ -49,8 +49,8 @@ def environment(then: Mapping, lock: Path, folder: Path, say: Callable[[str], No
     if not why_not:
         first = f"{others[0]} was {had.get(others[0], GONE)} and is {has.get(others[0], GONE)}"
         say(
-            f"1/3 packages: making an environment of the run's lock, of whose {len(had)} packages {len(others)} "
-            f"differ here, first {first}"
+            f"1/3 packages: making an environment of the run's lock, since {len(others)} of {len(had)} are others "
+            f"here, first {first}"
         )
         why_not = _made(lock, folder)
     if why_not:

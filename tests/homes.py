@@ -110,20 +110,25 @@ def crm(home: Path, *words: str) -> Ended:
 
 
 def start(
-    home: Path, *words: str, house: Path = HOUSE, folder: Path | None = None, **environment: str
+    home: Path,
+    *words: str,
+    house: Path = HOUSE,
+    folder: Path | None = None,
+    python: Path | str = sys.executable,
+    **environment: str,
 ) -> subprocess.Popen:
-    """The same in a process of its own, from another folder, and by the code of another checkout where one is given."""
-    command = [sys.executable, "-m", "pipelines", *words]
+    """The same in a process of its own, from another folder, by another checkout's code or packages where given."""
+    command = [str(python), "-m", "pipelines", *words]
     path = os.pathsep.join([str(house), str(house / "src"), environment.pop("PYTHONPATH", "")]).strip(os.pathsep)
     settings = os.environ | {"CRM_HOME": str(home), "PYTHONPATH": path, "TERM": "dumb"} | environment
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, cwd=folder or home.parent, env=settings, **pipes)
 
 
-def run(home: Path, *words: str, house: Path = HOUSE, folder: Path | None = None, **environment: str) -> Ended:
+def run(home: Path, *words: str, **others) -> Ended:
     """`start`, and wait for the end."""
-    process = start(home, *words, house=house, folder=folder, **environment)
-    out, err = process.communicate(timeout=900)
+    process = start(home, *words, **others)
+    out, err = process.communicate(timeout=1800)
     return Ended(process.returncode, out, err)
 
 

@@ -74,8 +74,8 @@ def test_made_again_from_its_commit_and_lock_in_another_clone_and_otherwise_it_i
     )  # fmt: skip
     assert again.code == 0, again
     assert "in a temporary worktree" in again.err
-    assert re.search(r"1/3 packages: making an environment of the run's lock, of whose \d+ packages 1 ", again.err)
-    assert f"seaborn was {older} and is 99.9" in again.err
+    assert re.search(r"1/3 packages: making an environment of the run's lock, since 1 of \d+ are others", again.err)
+    assert f"here, first seaborn was {older} and is 99.9" in again.err
     assert again.out.startswith("Identical: model ")
     assert f"scores of {homes.AS_OF}." in again.out
     # no package: what the run made again says it was made of has the version of then
