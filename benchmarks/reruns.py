@@ -122,8 +122,7 @@ def again(name: str, setting: str, home: Path, house: Path, *asked: str, **other
     before = spent()
     ended = homes.run(home, "rerun", f"{name.split()[0]}/1", *asked, house=house, **others)
     verdict, *differences = ended.out.splitlines() or [f"ended with {ended.code}"]
-    kept = verdict.count("scores of") * " with scores"
-    line(name, setting, verdict.split(":")[0] + kept, spent() - before)
+    line(name, setting, verdict.split(":")[0] + " with scores" * (", scores of" in verdict), spent() - before)
     packages = [said.split("packages: ", 1)[1] for said in ended.err.splitlines() if "1/3 packages: " in said]
     for said in [*packages, *(difference.strip() for difference in differences)]:
         print(f"{'':24}  {said}", flush=True)
