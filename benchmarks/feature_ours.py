@@ -3,9 +3,9 @@
     python -P benchmarks/feature_ours.py features ORDERS PRODUCTS 2023-02-01,2023-03-01 OUT x,t_x
 
 `features` makes all from the raw lines, `single` with one thread, as pandas has. The others are the daily job: `keep`
-sums the lines known before the day before the last origin to day tables, `increment` appends that day, `kept` makes
-the features of the origins from what is kept. They are run in this order. `spark` is `features` on Spark, from the same
-expressions.
+sums the lines known before the day before the last origin to day tables, `check` holds them against the lines,
+`increment` appends that day, `kept` makes the features of the origins from what is kept. They are run in this order.
+`spark` is `features` on Spark, from the same expressions.
 """
 
 import gc
@@ -22,7 +22,7 @@ from ibis.expr.types import Table
 from contracts.boundary import is_known
 from features.as_of import KEYS, spine_of
 from features.customer_table import customer_table
-from features.store import bring_up, opened
+from features.store import bring_up, opened, take_back
 from features.writing import engine, write_features
 
 THREADS, MEMORY_MB = 2, 8_000
@@ -37,6 +37,11 @@ def keep(tables: Mapping[str, Table], origins: list[date], out: Path, columns: C
     """Day tables of all that was known a day before the last origin; what was kept before goes."""
     shutil.rmtree(_folder(out), ignore_errors=True)
     bring_up(tables, _folder(out), origins[-1] - timedelta(days=1))
+
+
+def check(tables: Mapping[str, Table], origins: list[date], out: Path, columns: Collection[str]) -> None:
+    """Whether the lines are still those that were kept."""
+    assert not take_back(tables, _folder(out))
 
 
 def increment(tables: Mapping[str, Table], origins: list[date], out: Path, columns: Collection[str]) -> None:
@@ -87,8 +92,8 @@ def main(work: str, orders: str, products: str, origins: str, out: str, columns:
         return
     with engine(Path(out).parent, MEMORY_MB, 1 if work == "single" else THREADS) as con:
         tables = {"orders": con.read_parquet(orders), "products": con.read_parquet(products)}
-        works = {"features": features, "single": features, "keep": keep, "increment": increment, "kept": kept}
-        works[work](tables, *told)
+        daily = {"keep": keep, "check": check, "increment": increment, "kept": kept}
+        ({"features": features, "single": features} | daily)[work](tables, *told)
 
 
 if __name__ == "__main__":

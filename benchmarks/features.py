@@ -73,6 +73,7 @@ CONTENDERS = {
     "featuretools": Contender("feature_tools.py", environment="featuretools", cases=(JOURNEY, "1M"), fewer=True),
     "ours on spark": Contender("feature_ours.py", ("spark",), cases=("10M",)),
     "ours, days kept": Contender("feature_ours.py", ("keep",), cases=("10M", "100M")),
+    "ours, days checked": Contender("feature_ours.py", ("check",), cases=("10M", "100M")),
     "ours, one day more": Contender("feature_ours.py", ("increment",), cases=("10M", "100M")),
     "ours, of days kept": Contender("feature_ours.py", ("kept",), cases=("10M", "100M")),
 }

@@ -15,7 +15,8 @@ from contracts.errors import Refused
 from contracts.files import sweep
 from contracts.places import data, mlruns
 from pipelines.console import stamp
-from pipelines.features import locked as features_locked
+from pipelines.days import folder as features_of
+from pipelines.days import locked as features_locked
 from pipelines.locking import erasing as scoring_barred
 from pipelines.parameters import settings
 from pipelines.retrain import locked as model_locked
@@ -81,7 +82,7 @@ def _alone(source: str) -> Iterator[None]:
         for model in settings()["models"]:
             held.enter_context(model_locked(model, source))
             held.enter_context(scoring_barred(model, source))
-        held.enter_context(features_locked(data() / "features" / source))
+        held.enter_context(features_locked(features_of(source)))
         yield
 
 
@@ -100,8 +101,7 @@ def _of(one: Person) -> list[Path]:
 
 def _features(source: str) -> Iterator[str]:
     """Day tables and feature files of the source: they are made anew from what is left."""
-    folder = data() / "features" / source
-    made = [place for place in sorted(folder.glob("*")) if place.is_dir()]
+    made = [place for place in sorted(features_of(source).glob("*")) if place.is_dir()]
     for place in made:
         shutil.rmtree(place)
     yield from _said((len(made), "folders of features, which the next run makes anew"))

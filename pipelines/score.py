@@ -12,6 +12,7 @@ from contracts.study import day
 from contracts.tables import check
 from decisions.scores import write_scores, write_table
 from pipelines.champions import champion_for
+from pipelines.days import kept_days
 from pipelines.fingerprints import fingerprints
 from pipelines.kinds import Kind, Model, kind_of
 from pipelines.locking import scoring
@@ -45,7 +46,7 @@ def score(model: str, source_name: str, as_of: str, say: Callable[[str], None]) 
     Raises `Refused` when there is no champion, when it knows more than that day did, when its features are not those
     of this code and source, when a contract is broken, when the orders stop before, or when nobody is there to score;
     `WorldFailed` when the model's files are not those registered, `SourceChanged` when the source was written to,
-    `Busy` while a customer of the source is erased.
+    `Busy` while a customer of the source is erased, or its features are written for longer than one waits.
     """
     origin, kind = day(as_of, "as_of"), kind_of(model)
     say("1/4 checking the source and its contracts")
@@ -62,7 +63,8 @@ def _score(
 ) -> Scored:
     about = champion.about
     say("3/4 building features")
-    table = kind.subjects(source, about, origin)
+    with kept_days(source, origin, say) as days:
+        table = kind.subjects(source, about, origin, days.tables)
     say(f"4/4 scoring {len(table):,} rows")
     rows = kind.scored(champion, table)
     written = {"model": version.model, "version": version.number, "run_id": version.key}

@@ -21,7 +21,7 @@ from features import store, writing
 from features.as_of import spine_of
 from features.customer_table import customer_table, joined
 from features.day_tables import day_tables
-from features.store import bring_up, kept_until, opened
+from features.store import bring_up, opened, take_back
 from features.subjects import frame
 from features.timelines import timelines
 from features.writing import comparing, engine, write_features
@@ -108,7 +108,7 @@ def test_what_is_kept_gives_the_features_of_the_raw_rows_day_after_day(tables, c
         bring_up(tables, tmp_path, end)
         origins = (end - timedelta(days=20), end)
         pd.testing.assert_frame_equal(features_from(tmp_path, tables, con, origins), in_full(tables, origins))
-        assert kept_until(tmp_path) == end
+        assert take_back(tables, tmp_path) == {}
 
 
 def test_appended_day_by_day_or_made_at_once_is_the_same(tables, con, tmp_path):
@@ -153,7 +153,7 @@ def test_nothing_is_done_where_all_is_there(tables, tmp_path):
     before = homes.digest(tmp_path)
     for end in (ENDS[0], ENDS[0] - timedelta(days=3)):
         assert set(bring_up(tables, tmp_path, end).values()) == {0}
-    assert homes.digest(tmp_path) == before and kept_until(tmp_path) == ENDS[0]
+    assert homes.digest(tmp_path) == before
 
 
 def test_only_what_became_known_since_is_added(tables, tmp_path):
@@ -190,24 +190,98 @@ def test_a_kill_at_any_write_loses_nothing(tables, con, tmp_path, monkeypatch, w
     assert found == {file for table in kept.values() for file in table["files"]}
 
 
-def test_a_row_that_came_into_the_past_is_refused(con, tmp_path):
-    frames = drawn()
-    bring_up(every_table.on(con, "before", frames), tmp_path, ENDS[0])
-    before = homes.digest(tmp_path)
-    backdated = frames["orders"].iloc[:1].assign(order_id=99_999, known_at=pd.Timestamp("2024-01-25 12:00"))
-    frames["orders"] = pd.concat([frames["orders"], backdated])
-    with pytest.raises(Refused, match=r"orders: the rows known before 2024-02-03 .* first on 2024-01-25: .* Give late"):
-        bring_up(every_table.on(con, "after", frames), tmp_path, ENDS[1])
-    assert homes.digest(tmp_path) == before
+def _removed(orders: pd.DataFrame, past: pd.Index) -> pd.DataFrame:
+    return orders.drop(past[0])
 
 
-def test_a_recent_row_with_another_value_is_refused(con, tmp_path):
+def _added(orders: pd.DataFrame, past: pd.Index) -> pd.DataFrame:
+    return pd.concat([orders, orders.loc[past[:1]].assign(order_id=99_999)])
+
+
+def _all_removed(orders: pd.DataFrame, past: pd.Index) -> pd.DataFrame:
+    return orders.drop(past)
+
+
+def _twice(orders: pd.DataFrame, past: pd.Index) -> pd.DataFrame:
+    return pd.concat([orders, orders.loc[past[:1]]])
+
+
+def _another_cell(orders: pd.DataFrame, past: pd.Index) -> pd.DataFrame:
+    return orders.assign(amount_cents=orders.amount_cents.mask(orders.index == past[0], 7))
+
+
+def _swapped(orders: pd.DataFrame, past: pd.Index) -> pd.DataFrame:
+    """The products of two rows of one day: as many rows, of the same values."""
+    one, other = past[0], next(i for i in past if orders.product_id[i] != orders.product_id[past[0]])
+    return orders.assign(product_id=orders.product_id.rename({one: other, other: one}).reindex(orders.index))
+
+
+def _gone_over(orders: pd.DataFrame, past: pd.Index) -> pd.DataFrame:
+    """One that is known a day later than it was."""
+    return orders.assign(known_at=orders.known_at.mask(orders.index == past[0], orders.known_at + pd.Timedelta("1D")))
+
+
+@pytest.mark.parametrize("changed", [_removed, _all_removed, _added, _twice, _another_cell, _swapped, _gone_over])
+@pytest.mark.parametrize("day", ["2024-01-25", "2024-02-28", "2024-03-11"])
+def test_a_past_that_has_changed_is_found_and_made_anew(con, tmp_path, changed, day):
+    """Weeks ago or yesterday, whatever happened to a row: the months before it stay, and the rest is as if made now."""
+    frames, folder = drawn(), tmp_path / "kept"
+    bring_up(every_table.on(con, "before", frames), folder, ENDS[-1])
+    assert take_back(every_table.on(con, "before", frames), folder) == {}
+    orders, before = frames["orders"], homes.digest(folder)
+    past = orders.index[orders.known_at.dt.floor("D") == day]
+    frames["orders"] = changed(orders, past)
+    now = every_table.on(con, "after", frames)
+    assert take_back(now, folder) == {"orders": day}
+    bring_up(now, folder, ENDS[-1])
+    bring_up(now, tmp_path / "once", ENDS[-1])
+    same(content(folder, con), content(tmp_path / "once", con))
+    earlier = {name for name in before if name.split("/")[-1][:7] < day[:7]}
+    assert before.items() >= {name: homes.digest(folder)[name] for name in earlier}.items()
+    assert take_back(now, folder) == {}
+
+
+def test_a_late_row_is_no_change_of_the_past(con, tmp_path):
     frames = drawn()
-    bring_up(every_table.on(con, "before", frames), tmp_path, ENDS[0])
-    recent = frames["orders"].known_at.between("2024-02-01", "2024-02-02")
-    frames["orders"].loc[frames["orders"].index[recent][0], "amount_cents"] += 1
-    with pytest.raises(Refused, match="those of 2024-02-01 have other values"):
-        bring_up(every_table.on(con, "after", frames), tmp_path, ENDS[1])
+    bring_up(every_table.on(con, "before", frames), tmp_path, ENDS[1])
+    late = frames["orders"].iloc[:1].assign(order_id=99_999, known_at=pd.Timestamp(ENDS[1]) + pd.Timedelta("1h"))
+    frames["orders"] = pd.concat([frames["orders"], late])
+    now = every_table.on(con, "after", frames)
+    assert take_back(now, tmp_path) == {}
+    bring_up(now, tmp_path, ENDS[2])
+    pd.testing.assert_frame_equal(features_from(tmp_path, now, con, (ENDS[2],)), in_full(now, (ENDS[2],)))
+
+
+def test_another_release_of_the_engine_makes_all_anew(tables, con, tmp_path, monkeypatch):
+    """Its hashes may be others: they are not compared, and nothing that they are of is kept."""
+    bring_up(tables, tmp_path, ENDS[1])
+    before = content(tmp_path, con)
+    monkeypatch.setattr(store.duckdb, "__version__", "99.0")
+    assert take_back(tables, tmp_path) == {}
+    assert bring_up(tables, tmp_path, ENDS[1])["orders"] > 0
+    same(content(tmp_path, con), before)
+    assert take_back(tables, tmp_path) == {} and set(bring_up(tables, tmp_path, ENDS[1]).values()) == {0}
+
+
+def test_a_table_that_the_source_has_no_more_is_kept_no_more(con, tmp_path):
+    frames = every_table.drawn()
+    some = {name: frames[name] for name in ("orders", "products", "visits")}
+    bring_up(every_table.on(con, "before", some), tmp_path, ENDS[0])
+    del some["visits"]
+    bring_up(every_table.on(con, "after", some), tmp_path, ENDS[0])
+    assert content(tmp_path, con).keys() == {"order_days", "product_days"}
+
+
+def test_what_other_code_has_kept_in_its_way_is_not_read(tables, con, tmp_path):
+    bring_up(tables, tmp_path, ENDS[1])
+    before, file = content(tmp_path, con), tmp_path / store.MANIFEST
+    old = {name: {**table, "recent": {}} for name, table in json.loads(file.read_text()).items()}
+    file.write_text(json.dumps(old))
+    with pytest.raises(Refused, match="none are. Bring them up first"):
+        opened(tmp_path, con)
+    assert take_back(tables, tmp_path) == {}
+    bring_up(tables, tmp_path, ENDS[1])
+    same(content(tmp_path, con), before)
 
 
 def test_tables_of_other_code_are_made_anew(tables, con, tmp_path, monkeypatch):
@@ -225,8 +299,7 @@ def test_tables_of_other_code_are_made_anew(tables, con, tmp_path, monkeypatch):
 
 
 def test_nothing_kept_is_refused(con, tmp_path):
-    assert kept_until(tmp_path) is None
-    with pytest.raises(Refused, match="none are. Run `crm features` first"):
+    with pytest.raises(Refused, match="none are. Bring them up first"):
         opened(tmp_path, con)
 
 

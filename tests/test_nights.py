@@ -325,12 +325,15 @@ def test_what_a_later_command_makes_again_is_kept_as_long_as_the_night_says(play
         "data/scores/model=churn/as_of=2023-01-01/telco.parquet",
         "data/scores/model=clv/as_of=2023-01-01/shop.parquet",
         "data/evidence/a_run.parquet",
+        "data/features/shop/days/order_days/2023-01-01_2023-02-01_0123abcd.parquet",
+        "data/features/telco/as_of=2023-01-01/features.parquet",
         "mlruns/artifacts/churn/a_run/artifacts/model/churn.json",
         "mlruns/notebooks/20_churn-shop-2023-11-30.html",
     ]
     old = [
         "data/scores/model=churn/as_of=2023-01-01/shop.parquet",
         "data/decisions/model=churn/as_of=2023-01-01/shop-simulated.parquet",
+        "data/features/shop/as_of=2023-01-01/features.parquet",
         "mlruns/notebooks/20_churn-shop-2023-01-01.ipynb",
     ]
     for name in [*kept, *old]:
@@ -339,14 +342,15 @@ def test_what_a_later_command_makes_again_is_kept_as_long_as_the_night_says(play
     found = play(Played())
     assert [name for name in [*kept, *old] if (home / name).exists()] == kept
     assert not (home / "data/decisions/model=churn/as_of=2023-01-01").exists()
+    assert found.taken["day tables and features"] == 2000
     assert found.bytes > 5000 and state.read("shop_night", DAY).bytes == found.bytes
-    assert found.swept == ("3 score tables, plans and pages of days before 2023-11-03 removed",)
+    assert found.swept == ("4 score tables, plans, features and pages of days before 2023-11-03 removed",)
     (home / "data/evidence/another.parquet").write_bytes(b"x" * 4_200_000)
     later = play(Played(), as_of=date(2023, 12, 5))
     told = report.growth("shop_night", "2023-12-05").set_index("part")
     assert list(told.columns) == ["MB", "MB since 2023-12-03", "MB a day, over 2 days"]
     assert list(told.loc["test rows of runs"]) == ["4.2", "+4.2", "+2.10"]
-    assert "<td>+2.10</td>" in report._disk(later) and "3 score tables" in report._disk(found)
+    assert "<td>+2.10</td>" in report._disk(later) and "4 score tables" in report._disk(found)
     assert list(report.growth("shop_night", "2023-12-03").columns) == ["part", "MB"]
 
 

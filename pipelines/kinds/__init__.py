@@ -13,6 +13,7 @@ from typing import Protocol, cast
 
 import numpy as np
 import pandas as pd
+from ibis.expr.types import Table
 
 from evaluation.comparison import Difference
 from evaluation.gate import Check
@@ -68,8 +69,13 @@ class Kind(Protocol):
     def load(self, folder: Path) -> Model:
         """A saved model; executes nothing of the folder's."""
 
-    def subjects(self, source: Source, about: Mapping, origin: date) -> pd.DataFrame:
-        """Whom to score at an origin, with features; raises `Refused` where there is nobody."""
+    def subjects(
+        self, source: Source, about: Mapping, origin: date, days: Mapping[str, Table] | None = None
+    ) -> pd.DataFrame:
+        """Whom to score at an origin, with features; raises `Refused` where there is nobody.
+
+        days  day tables that are kept (`pipelines.days`), which give the same as the raw tables that None stands for
+        """
 
     def judged_on(self, source: Source, about: Mapping, rows: pd.DataFrame) -> pd.DataFrame:
         """The features of test rows, as known at their origins; more rows do no harm."""

@@ -5,6 +5,7 @@ from datetime import date
 from pathlib import Path
 
 import pandas as pd
+from ibis.expr.types import Table
 
 from decisions import retention
 from evaluation.money import Offer
@@ -38,9 +39,9 @@ def load(folder: Path) -> churn.Churn:
     return churn.load(folder)
 
 
-def subjects(source: Source, about: Mapping, origin: date) -> pd.DataFrame:
+def subjects(source: Source, about: Mapping, origin: date, days: Mapping[str, Table] | None = None) -> pd.DataFrame:
     """As `pipelines.kinds.customers`."""
-    return customers.subjects(source, about, origin, source.contract_end)
+    return customers.subjects(source, about, origin, days, source.contract_end)
 
 
 def judged_on(source: Source, about: Mapping, rows: pd.DataFrame) -> pd.DataFrame:

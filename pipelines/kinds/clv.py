@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from ibis.expr.types import Table
 
 from decisions import quadrants
 from decisions.equity import Terms, whole_cents
@@ -44,9 +45,9 @@ def load(folder: Path) -> clv.Clv:
     return clv.load(folder)
 
 
-def subjects(source: Source, about: Mapping, origin: date) -> pd.DataFrame:
+def subjects(source: Source, about: Mapping, origin: date, days: Mapping[str, Table] | None = None) -> pd.DataFrame:
     """As `pipelines.kinds.customers`."""
-    return customers.subjects(source, about, origin)
+    return customers.subjects(source, about, origin, days)
 
 
 def judged_on(source: Source, about: Mapping, rows: pd.DataFrame) -> pd.DataFrame:

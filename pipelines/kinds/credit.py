@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from ibis.expr.types import Table
 
 from contracts.errors import Refused
 from contracts.study import day
@@ -52,12 +53,12 @@ def load(folder: Path) -> credit.Credit:
     return credit.load(folder)
 
 
-def subjects(source: Source, about: Mapping, origin: date) -> pd.DataFrame:
+def subjects(source: Source, about: Mapping, origin: date, days: Mapping[str, Table] | None = None) -> pd.DataFrame:
     """The applications of the `asked_days` before the origin, each as of its own day; all subjects of a flat source."""
     if source.kind == "flat":
         return _flat(source, about, origin)
     first, last = origin - timedelta(days=int(about["asked_days"])), origin - timedelta(days=1)
-    table = _forms(source, about, applicants(source.tables["applications"], first, last, origin))
+    table = _forms(source, about, applicants(source.tables["applications"], first, last, origin), days)
     if table.empty:
         raise Refused(
             f"Nobody applied at {source.name} in the {about['asked_days']} days before {origin}, so there is nobody to "
@@ -162,8 +163,8 @@ def _promised(about: Mapping) -> tuple[MasterScale, Terms, Rules]:
     return MasterScale.from_json(about["scale"]), Terms(**about["terms"]), rules
 
 
-def _forms(source: Source, about: Mapping, spine) -> pd.DataFrame:
-    return frame(forms(spine, source.tables, source.attributes, about["hidden"]))
+def _forms(source: Source, about: Mapping, spine: Table, days: Mapping[str, Table] | None = None) -> pd.DataFrame:
+    return frame(forms(spine, source.tables, source.attributes, about["hidden"], days))
 
 
 def _flat(source: Source, about: Mapping, origin: date) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import date
 
 import pandas as pd
+from ibis.expr.types import Table
 
 from contracts.errors import Refused
 from contracts.study import day
@@ -12,13 +13,19 @@ from features.subjects import subjects as with_features
 from sources.source import Source
 
 
-def subjects(source: Source, about: Mapping, origin: date, contract_end: str | None = None) -> pd.DataFrame:
+def subjects(
+    source: Source,
+    about: Mapping,
+    origin: date,
+    days: Mapping[str, Table] | None = None,
+    contract_end: str | None = None,
+) -> pd.DataFrame:
     """The customers of an origin with features: who bought in the `active_days` before, or is under contract.
 
     Raises `Refused` where there is nobody.
     """
-    spine = population(source.tables, (origin,), int(about["active_days"]), contract_end)
-    table = frame(with_features(spine, source.tables, source.attributes, contract_end))
+    spine = population(source.tables, (origin,), int(about["active_days"]), contract_end, days)
+    table = frame(with_features(spine, source.tables, source.attributes, contract_end, days))
     if table.empty:
         raise Refused(
             f"Nobody in {source.name} bought in the {about['active_days']} days before {origin}, so there is nobody to "
@@ -29,4 +36,5 @@ def subjects(source: Source, about: Mapping, origin: date, contract_end: str | N
 
 def judged_on(source: Source, about: Mapping, rows: pd.DataFrame, contract_end: str | None = None) -> pd.DataFrame:
     """All customers of the one origin of test rows; a flat source's is the as_of."""
-    return subjects(source, about, day(str(pd.Timestamp(rows.origin.max()).date()), "test origin"), contract_end)
+    origin = day(str(pd.Timestamp(rows.origin.max()).date()), "test origin")
+    return subjects(source, about, origin, contract_end=contract_end)

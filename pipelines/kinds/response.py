@@ -7,6 +7,7 @@ from pathlib import Path
 import ibis
 import numpy as np
 import pandas as pd
+from ibis.expr.types import Table
 
 from contracts.errors import Refused
 from decisions import mailing
@@ -45,12 +46,12 @@ def load(folder: Path) -> response.Response:
     return response.load(folder)
 
 
-def subjects(source: Source, about: Mapping, origin: date) -> pd.DataFrame:
+def subjects(source: Source, about: Mapping, origin: date, days: Mapping[str, Table] | None = None) -> pd.DataFrame:
     """Who bought in the `active_days` before, with the latest campaign of each kind."""
     _refuse_without_campaigns(source)
-    buyers = population(source.tables, (origin,), int(about["active_days"]))
+    buyers = population(source.tables, (origin,), int(about["active_days"]), days=days)
     spine = sendable(buyers, source.tables["campaigns"], origin)
-    table = frame(sent(spine, source.tables, source.attributes))
+    table = frame(sent(spine, source.tables, source.attributes, days))
     if table.empty:
         raise Refused(
             f"Somebody must have bought in the {about['active_days']} days before {origin}, and a campaign be known, "

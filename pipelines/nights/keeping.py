@@ -18,6 +18,7 @@ PARTS = {
     "pages of notebooks": ("mlruns/notebooks",),
     "artifacts of runs": ("mlruns/artifacts",),
     "test rows of runs": ("data/evidence", "data/comparisons"),
+    "day tables and features": ("data/features",),
     "the store": ("mlruns/mlflow.db",),
 }
 
@@ -25,8 +26,8 @@ PARTS = {
 def sweep(night: Night, as_of: date) -> Iterator[str]:
     """Remove what is older than the definition keeps, counted from the day that is run; a line each.
 
-    That is the folders of nights, and of this source's models the scores, plans and pages by day: all that a later
-    command makes again, so that it goes before a night, which may need the room.
+    That is the folders of nights, and of this source's models the scores, plans, features and pages by day: all that
+    a later command makes again, so that it goes before a night, which may need the room.
     """
     first = as_of - timedelta(days=night.keep_days)
     for day in states.days(night.name):
@@ -39,7 +40,7 @@ def sweep(night: Night, as_of: date) -> Iterator[str]:
         with suppress(OSError):  # of another source there may be more
             file.parent.rmdir()
     if old:
-        yield f"{len(old)} score tables, plans and pages of days before {first} removed"
+        yield f"{len(old)} score tables, plans, features and pages of days before {first} removed"
 
 
 def sweep_runs(night: Night, as_of: date) -> Iterator[str]:
@@ -92,6 +93,7 @@ def _by_day(night: Night) -> list[Path]:
     folders = [data() / kind / f"model={model}" for kind in ("scores", "decisions") for model in night.models]
     names = [f"as_of=*/{label}.parquet" for label in labels(night.source)]
     found = [file for folder in folders for name in names for file in folder.glob(name)]
+    found += (data() / "features" / night.source).glob("as_of=*/features.parquet")
     return found + [file for model in night.models for file in pages(model, "????-??-??", night.source)]
 
 
@@ -101,7 +103,7 @@ def _day_of(file: Path) -> str:
 
 
 def taken() -> dict[str, int]:
-    """Bytes of all that runs and nights have written, by part; raw tables and features are not among them."""
+    """Bytes of all that runs and nights have written, by part; raw tables are not among them."""
     home = data().parent
     return {part: sum(_bytes(home / place) for place in places) for part, places in PARTS.items()}
 

@@ -50,10 +50,16 @@ def spine_of(rows: pd.DataFrame, applications: Table) -> Table:
     )
 
 
-def forms(spine: Table, tables: Mapping[str, Table], attributes: Mapping[str, str], hidden: Collection[str]) -> Table:
-    """The columns of `form_dictionary` beside the keys of the spine."""
+def forms(
+    spine: Table,
+    tables: Mapping[str, Table],
+    attributes: Mapping[str, str],
+    hidden: Collection[str],
+    days: Mapping[str, Table] | None = None,
+) -> Table:
+    """The columns of `form_dictionary` beside the keys of the spine; `days` as for `features.subjects.subjects`."""
     told, own = _parted(tables, attributes, hidden)
-    history = subjects(spine.select("customer_id", "origin").distinct(), tables, told)
+    history = subjects(spine.select("customer_id", "origin").distinct(), tables, told, days=days)
     asked = _form(spine, tables["applications"], own)
     joined = asked.left_join(history, ["customer_id", "origin"])
     ours = [name for name in history.columns[2:] if name not in AMONG_OTHERS]

@@ -62,10 +62,15 @@ def sendable(customers: Table, campaigns: Table, as_of: date) -> Table:
     return customers.cross_join(told).select(*SENT).cache()
 
 
-def sent(spine: Table, tables: Mapping[str, Table], attributes: Mapping[str, str]) -> Table:
-    """The columns of `sent_dictionary` beside the keys of the spine."""
-    history = subjects(spine.select("customer_id", "origin").distinct(), tables, attributes)
-    own = _own(spine, tables)
+def sent(
+    spine: Table,
+    tables: Mapping[str, Table],
+    attributes: Mapping[str, str],
+    days: Mapping[str, Table] | None = None,
+) -> Table:
+    """The columns of `sent_dictionary` beside the keys of the spine; `days` as for `features.subjects.subjects`."""
+    history = subjects(spine.select("customer_id", "origin").distinct(), tables, attributes, days=days)
+    own = _own(spine, tables, days)
     joined = own.left_join(history, ["customer_id", "origin"])
     return joined.select(*own.columns, *(name for name in history.columns if name not in SENT))
 
@@ -86,12 +91,12 @@ def sent_sql(tables: Mapping[str, Table]) -> str:
     return stable_sql(_unbound_own(tables))
 
 
-def _own(spine: Table, tables: Mapping[str, Table]) -> Table:
+def _own(spine: Table, tables: Mapping[str, Table], days: Mapping[str, Table] | None = None) -> Table:
     told = tables["campaigns"].select("campaign_id", campaign_kind="kind")
     made = spine.left_join(told, "campaign_id").select(*SENT, "campaign_kind")
     if "offers" not in tables:
         return made
-    bought = _bought(spine, tables["offers"], product_days(tables["orders"]))
+    bought = _bought(spine, tables["offers"], days["product_days"] if days else product_days(tables["orders"]))
     return made.left_join(bought, list(SENT)).select(*made.columns, *(c.name for c in OFFER))
 
 

@@ -4,17 +4,20 @@
     <folder>/<day table>/<from>_<until>_<code>.parquet   the rows known in [from, until), in the order of customers
 
 A file holds at most a month; once a month is over its files are put together, so that years of history are some dozens
-of files. `code` is the start of the sha256 of the SQL that the table is made by: where that has changed, the table is
-made anew. A run that was stopped goes on where it was.
+of files. `code` is the start of the sha256 of the SQL that the table is made by, and of DuckDB's release: where that
+has changed, the table is made anew. A run that was
+stopped goes on where it was.
 
-What was known must not change. Noticed, and refused: a row that came into the past or left it (raw rows are counted by
-the day known), and other cells in the rows of the last `RECENT` days. Not noticed: other cells in older rows.
+What is kept says of each day known how many raw rows it was made of, and the sum of their hashes. `take_back` holds all
+of them against the raw rows of today: from the month on in which the first differs, nothing is kept any more, and
+`bring_up` makes it anew.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
@@ -30,7 +33,6 @@ from contracts.files import whole
 from features.day_tables import day_tables
 from features.identity import stable_sql
 
-RECENT = 7  # days
 MANIFEST = "manifest.json"
 
 
@@ -38,43 +40,59 @@ MANIFEST = "manifest.json"
 class Kept:
     """One day table as it is kept.
 
-    made    sha256 of the SQL and the columns of the table
-    until   ISO date: the rows known before it are kept
-    files   their names, earliest first
-    rows    raw rows by ISO day known
-    recent  the sum of the raw rows' hashes by ISO day known, of the last days; none while a run is under way
-    engine  the version of DuckDB, whose hashes they are
+    made   sha256 of the SQL and the columns of the table, and of the release of DuckDB, whose hashes `days` has
+    until  ISO date: the rows known before it are kept
+    files  their names, earliest first
+    days   of the raw rows by ISO day known: how many, and the sum of their hashes
     """
 
     made: str
     until: str = ""
     files: tuple[str, ...] = ()
-    rows: Mapping[str, int] = field(default_factory=dict)
-    recent: Mapping[str, str] = field(default_factory=dict)
-    engine: str = ""
+    days: Mapping[str, list[int]] = field(default_factory=dict)
+
+
+def take_back(tables: Mapping[str, Table], folder: Path) -> dict[str, str]:
+    """Keep nothing any more of the months from the first on in which raw rows are not those that were kept.
+
+    Gives the first day known whose rows came, went or changed, by raw table. Reads each raw table once, all of it: a
+    time that a file was written at would say less. One process at a time may do it. Raises `WorldFailed` as `bring_up`.
+    """
+    first = {}
+    with _world_failing(folder):
+        kept = _read(folder)
+        for raw, table in tables.items():
+            known = _Known(raw, table)
+            for name, made in _made_by(raw, table).items():
+                if name in kept and kept[name].made == made and (day := _first_changed(kept[name], known)):
+                    kept[name] = _before_month(kept[name], day[:7])
+                    first[raw] = min(day, first.get(raw, day))
+        if first:
+            _commit(folder, kept)
+    return first
 
 
 def bring_up(tables: Mapping[str, Table], folder: Path, until: date) -> dict[str, int]:
     """Add the rows that became known since the last time and before `until` to the day tables of these raw tables.
 
     Gives the number of rows that were new, by raw table. Of a raw table in Parquet in the order of `known_at`,
-    the new days alone are read, and the `known_at` of the others. One process at a time may do it. Raises `Refused`
-    where the rows of past days are not those that were kept, `WorldFailed` when the disk does not take the new ones.
+    the new days alone are read; whether the others are those that were kept, `take_back` finds out. One process at a
+    time may do it. Raises `WorldFailed` when the disk does not take the new ones.
     """
     added = {}
-    try:
-        kept = _read(folder)
+    with _world_failing(folder):
+        kept = before = _read(folder)
         _sweep(folder, kept)
         wanted = {name: (raw, made) for raw, table in tables.items() for name, made in _made_by(raw, table).items()}
         kept = {name: kept[name] for name in wanted if name in kept}
+        if kept.keys() != before.keys():
+            _commit(folder, kept)
         known = {raw: _Known(raw, table) for raw, table in tables.items()}
         for name, (raw, made) in wanted.items():
             if name not in kept or kept[name].made != made:
                 kept[name] = Kept(made)
             rows = _grown(folder, kept, name, known[raw], until)
             added[raw] = max(rows, added.get(raw, 0))
-    except (OSError, duckdb.IOException) as error:
-        raise WorldFailed(f"Day tables could not be kept in {folder}: {error}. Free some disk and go on.") from error
     return added
 
 
@@ -85,21 +103,24 @@ def opened(folder: Path, con: Backend) -> dict[str, Table]:
     """
     kept = _read(folder)
     if not kept:
-        raise Refused(f"Day tables must be kept in {folder}, but none are. Run `crm features` first.")
+        raise Refused(f"Day tables must be kept in {folder}, but none are. Bring them up first.")
     return {name: _parquet(con, folder / name, table.files) for name, table in kept.items()}
 
 
-def kept_until(folder: Path) -> date | None:
-    """The day before which every table that is kept knows all; None where nothing is kept."""
-    days = [table.until for table in _read(folder).values()]
-    return date.fromisoformat(min(days)) if days else None
+@contextmanager
+def _world_failing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, duckdb.IOException) as error:
+        raise WorldFailed(f"Day tables could not be kept in {folder}: {error}. Free some disk and go on.") from error
 
 
 def _made_by(raw: str, table: Table) -> dict[str, str]:
     """The sha256 of what each day table of a raw table is made by."""
     found = day_tables({raw: ibis.table(table.schema(), name=raw)})
     said = {name: [stable_sql(t), *(f"{c} {kind}" for c, kind in t.schema().items())] for name, t in found.items()}
-    return {name: hashlib.sha256("\n".join(words).encode()).hexdigest() for name, words in said.items()}
+    said = {name: "\n".join([*words, duckdb.__version__]) for name, words in said.items()}
+    return {name: hashlib.sha256(words.encode()).hexdigest() for name, words in said.items()}
 
 
 class _Known:
@@ -107,28 +128,39 @@ class _Known:
 
     def __init__(self, raw: str, table: Table):
         self.raw, self.table = raw, table
-        self.rows, self.by_day, self.hashes = cache(self._rows), cache(self._by_day), cache(self._hashes)
+        self.days = cache(self._days)
 
     def between(self, since: str, until: str) -> Table:
         """The rows, with ISO dates; all before `until` where `since` is empty."""
         past = known_before(self.table, date.fromisoformat(until))
         return past.filter(~is_known(past.known_at, date.fromisoformat(since))) if since else past
 
-    def _rows(self, since: str, until: str) -> int:
-        return self.between(since, until).count().execute()
+    def _days(self, since: str, until: str) -> dict[str, list[int]]:
+        """Rows by day known, and the sum of their hashes: a sum, unlike an exclusive-or, counts equal rows.
 
-    def _by_day(self, since: str, until: str) -> dict[str, int]:
-        counts = (
-            self.between(since, until).group_by(day=lambda t: t.known_at.cast("date")).agg(rows=lambda t: t.count())
+        Hashed twice: DuckDB joins the hashes of cells by exclusive or, and in a sum of those, values that two rows
+        swapped could cancel out. Text is hashed as such, whatever its dictionary.
+        """
+        kinds = self.table.schema().items()
+        cells = ", ".join(f'"{name}"::VARCHAR' if kind.is_string() else f'"{name}"' for name, kind in kinds)
+        query = (
+            f"SELECT known_at::DATE AS day, count(*), sum(hash(hash({cells}))) "
+            f"FROM ({ibis.to_sql(self.between(since, until))}) GROUP BY day ORDER BY day"
         )
-        return {row["day"].isoformat(): row["rows"] for row in counts.order_by("day").to_pyarrow().to_pylist()}
+        return {day.isoformat(): told for day, *told in ibis.get_backend(self.table).raw_sql(query).fetchall()}
 
-    def _hashes(self, since: str, until: str) -> dict[str, str]:
-        """The sum of the hashes of all rows by day known: a sum, unlike an exclusive-or, counts equal rows."""
-        names = ", ".join(f'"{name}"' for name in self.table.columns)
-        rows = ibis.to_sql(self.between(since, until))
-        query = f"SELECT known_at::DATE AS day, sum(hash({names})::HUGEINT) FROM ({rows}) GROUP BY day"
-        return {day.isoformat(): str(total) for day, total in ibis.get_backend(self.table).raw_sql(query).fetchall()}
+
+def _first_changed(kept: Kept, known: _Known) -> str | None:
+    """The first day known, of those that are kept, whose raw rows are others now."""
+    now = known.days("", kept.until)
+    return min((day for day in {*now, *kept.days} if now.get(day) != kept.days.get(day)), default=None)
+
+
+def _before_month(kept: Kept, month: str) -> Kept:
+    """The same as it was before a month began."""
+    files = tuple(file for file in kept.files if file[:7] < month)
+    days = {day: told for day, told in kept.days.items() if day[:7] < month}
+    return replace(kept, until=f"{month}-01" if files else "", files=files, days=days)
 
 
 def _grown(folder: Path, kept: dict[str, Kept], name: str, known: _Known, until: date) -> int:
@@ -136,53 +168,25 @@ def _grown(folder: Path, kept: dict[str, Kept], name: str, known: _Known, until:
     first, last = kept[name].until, until.isoformat()
     if first >= last:
         return 0
-    if first:
-        _refuse_rewritten(folder, known, kept[name])
-    rows = known.by_day(first, last)
-    for start, end in _months(rows or ({} if kept[name].files else {last: 0}), first, until):
-        days = {day: n for day, n in rows.items() if start <= day < end}
+    days = known.days(first, last)
+    for start, end in _months(days or ({} if kept[name].files else {last: []}), first, until):
         file = f"{start}_{end}_{kept[name].made[:8]}.parquet"
         _write(day_tables({known.raw: known.between(start, end)})[name], folder / name / file)
-        now = kept[name]
-        grown = replace(now, until=end, files=(*now.files, file), rows={**now.rows, **days}, recent={}, engine="")
+        now, new = kept[name], {day: told for day, told in days.items() if start <= day < end}
+        grown = replace(now, until=end, files=(*now.files, file), days={**now.days, **new})
         kept[name] = _together(folder / name, grown, known.table)
         _commit(folder, kept)
-    hashes = known.hashes((until - timedelta(days=RECENT)).isoformat(), last)
-    kept[name] = replace(kept[name], until=last, recent=hashes, engine=duckdb.__version__)
+    kept[name] = replace(kept[name], until=last)
     _commit(folder, kept)
-    return sum(rows.values())
+    return sum(rows for rows, _ in days.values())
 
 
-def _months(rows: Mapping[str, int], first: str, until: date) -> Iterator[tuple[str, str]]:
-    """Spans of days, [start, end) as ISO dates, each within a month, that hold the days of `rows` from `first` on."""
-    for month in sorted({day[:7] for day in rows}):
+def _months(days: Iterable[str], first: str, until: date) -> Iterator[tuple[str, str]]:
+    """Spans of days, [start, end) as ISO dates, each within a month, that hold these days from `first` on."""
+    for month in sorted({day[:7] for day in days}):
         begins = date.fromisoformat(f"{month}-01")
         ends = (begins + timedelta(days=31)).replace(day=1)
         yield max(begins.isoformat(), first), min(ends, until).isoformat()
-
-
-def _refuse_rewritten(folder: Path, known: _Known, kept: Kept) -> None:
-    """Raises `Refused` where the raw rows of past days are not as many as were kept, or the latest have other cells."""
-    stayed = f"{known.raw}: the rows known before {kept.until} must stay as they were"
-    found = known.rows("", kept.until)
-    if found != sum(kept.rows.values()):
-        rows = known.by_day("", kept.until)
-        day = min(day for day in {*rows, *kept.rows} if rows.get(day, 0) != kept.rows.get(day, 0))
-        raise Refused(
-            f"{stayed}, {sum(kept.rows.values()):,} of them, but there are {found:,}, first on {day}: "
-            f"{kept.rows.get(day, 0):,} then, {rows.get(day, 0):,} now. Give late rows the known_at at which they "
-            f"reached you; if history was corrected, remove {folder} to start anew."
-        )
-    if kept.engine != duckdb.__version__:
-        return
-    since = (date.fromisoformat(kept.until) - timedelta(days=RECENT)).isoformat()
-    hashes = known.hashes(since, kept.until)
-    if hashes != kept.recent:
-        day = min(day for day in {*hashes, *kept.recent} if hashes.get(day) != kept.recent.get(day))
-        raise Refused(
-            f"{stayed}, but those of {day} have other values. A correction is a row of its own, with its own "
-            f"known_at; if history was corrected, remove {folder} to start anew."
-        )
 
 
 def _together(folder: Path, kept: Kept, table: Table) -> Kept:
@@ -208,10 +212,10 @@ def _write(table: Table, file: Path) -> None:
 
 
 def _read(folder: Path) -> dict[str, Kept]:
-    file = folder / MANIFEST
-    if not file.exists():
-        return {}
-    return {name: Kept(**{**t, "files": tuple(t["files"])}) for name, t in json.loads(file.read_text()).items()}
+    """What is kept; a table that was written by other code under other names is not."""
+    file, names = folder / MANIFEST, {f.name for f in fields(Kept)}
+    found = json.loads(file.read_text()) if file.exists() else {}
+    return {name: Kept(**{**t, "files": tuple(t["files"])}) for name, t in found.items() if t.keys() == names}
 
 
 def _commit(folder: Path, kept: Mapping[str, Kept]) -> None:

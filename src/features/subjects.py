@@ -24,17 +24,23 @@ if TYPE_CHECKING:  # who writes a table to a file needs no pandas
 
 
 def population(
-    tables: Mapping[str, Table], origins: tuple[date, ...], active_days: int, contract_end: str | None = None
+    tables: Mapping[str, Table],
+    origins: tuple[date, ...],
+    active_days: int,
+    contract_end: str | None = None,
+    days: Mapping[str, Table] | None = None,
 ) -> Table:
     """The spine: who is asked about at each origin, computed once, since every block reads it.
 
     Those who bought in the `active_days` before an origin; with the name of a contract's end in `contract_end`, those
-    under contract; all subjects of a flat source, at its one origin.
+    under contract; all subjects of a flat source, at its one origin. `days` as for `subjects`.
     """
     if "given" in tables:
         (origin,) = origins
         return tables["given"].select("customer_id", origin=ibis.literal(origin))
-    if contract_end:
+    if days:
+        spine = population_kept(days, origins, active_days, contract_end)
+    elif contract_end:
         spine = under_contract(tables["customers"], origins, contract_end)
     else:
         spine = buyers(tables["orders"], origins, active_days)
@@ -44,7 +50,7 @@ def population(
 def population_kept(
     days: Mapping[str, Table], origins: tuple[date, ...], active_days: int, contract_end: str | None = None
 ) -> Table:
-    """The same spine of an event source from its day tables, as they are kept."""
+    """The same spine of an event source from its day tables, lazily."""
     if contract_end:
         return under_contract(days["profile_days"], origins, contract_end)
     orders = days["order_days"]
@@ -52,16 +58,22 @@ def population_kept(
 
 
 def subjects(
-    spine: Table, tables: Mapping[str, Table], attributes: Mapping[str, str], contract_end: str | None = None
+    spine: Table,
+    tables: Mapping[str, Table],
+    attributes: Mapping[str, str],
+    contract_end: str | None = None,
+    days: Mapping[str, Table] | None = None,
 ) -> Table:
     """One row for each (customer_id, origin) of the spine: the columns of `dictionary` beside the keys.
+
+    days  the day tables, where they are kept (`features.store.opened`); None makes them of the raw tables
 
     Day tables and timelines are computed at once and kept, in the order of customers, as long as the result is.
     """
     told = told_by(attributes, contract_end)
     if "given" in tables:
         return given_to(spine, tables["given"], told)
-    days = {name: table.cache() for name, table in unsummed(tables).items()}
+    days = {name: table.cache() for name, table in (days or unsummed(tables)).items()}
     lines = {name: table if name in days else _kept(table) for name, table in timelines(days, tables).items()}
     return joined(spine, {**tables, **lines}, told)
 
