@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -154,6 +155,17 @@ def test_nothing_is_done_where_all_is_there(tables, tmp_path):
     for end in (ENDS[0], ENDS[0] - timedelta(days=3)):
         assert set(bring_up(tables, tmp_path, end).values()) == {0}
     assert homes.digest(tmp_path) == before
+
+
+def test_what_the_killed_left_goes_where_nothing_is_new(tables, tmp_path):
+    bring_up(tables, tmp_path, ENDS[-1])
+    process = subprocess.Popen(["true"])
+    process.wait()
+    left = [tmp_path / f".manifest.json.{process.pid}.tmp", tmp_path / "order_days" / f".x.parquet.{process.pid}.tmp"]
+    for file in left:
+        file.write_text("half")
+    bring_up(tables, tmp_path, ENDS[-1])
+    assert not any(file.exists() for file in left)
 
 
 def test_only_what_became_known_since_is_added(tables, tmp_path):

@@ -29,7 +29,7 @@ from ibis.expr.types import Table
 
 from contracts.boundary import is_known, known_before
 from contracts.errors import Refused, WorldFailed
-from contracts.files import whole
+from contracts.files import sweep, whole
 from features.day_tables import day_tables
 from features.identity import stable_sql
 
@@ -227,8 +227,9 @@ def _commit(folder: Path, kept: Mapping[str, Kept]) -> None:
 
 def _sweep(folder: Path, kept: Mapping[str, Kept]) -> None:
     """Remove what an earlier run left: files that were cut, and those put together since."""
-    for file in folder.glob("*/*"):
-        if file.suffix == ".tmp" or (file.suffix == ".parquet" and file.name not in _files(kept, file.parent.name)):
+    sweep(folder)
+    for file in folder.glob("*/*.parquet"):
+        if file.name not in _files(kept, file.parent.name):
             file.unlink()
 
 
