@@ -76,7 +76,7 @@ def compare(first_id: str, second_id: str, table: pd.DataFrame | None = None) ->
     if part or (new and old):
         table = features_of(rows, kind.judged_on(source, known, rows) if table is None else table)
     if part:
-        _refuse_other_features(first, kind.columns(source), old)
+        _refuse_other_features(first, second, kind.columns(source), old)
         champion = old.predict(table)
     else:
         champion = _aligned(evidence.read(first_id), rows)
@@ -154,11 +154,13 @@ def _aligned(old: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:
     return rows[keys_of(rows.columns)].merge(old, how="left", validate="1:1").score.to_numpy()
 
 
-def _refuse_other_features(first: About, found: Mapping[str, str], model: Model) -> None:
+def _refuse_other_features(first: About, second: About, found: Mapping[str, str], model: Model) -> None:
     if differ := differing(about.content(first.run_id, "features.json"), found, model.columns):
         raise Refused(
             f"Run {first.run_id} must be given the columns that it was trained on to be scored anew, but they differ "
-            f"now ({'; '.join(differ)}): the code or the source changed. Train it again to compare."
+            f"now: the code or the source changed. What was found beside the champion when run {second.run_id} was "
+            f"trained stands in `crm ledger {second.model}`, and among its artifacts under gate/. Train the first "
+            f"again to compare anew. These differ: {'; '.join(differ)}."
         )
 
 

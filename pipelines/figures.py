@@ -50,17 +50,20 @@ def still_right(done, measure: str):
             scores.stairs(shares, bins, label=f"{name}, {len(rows):,}", linewidth=2)
         scores.set(title="What it says", xlabel="score", ylabel="share of subjects")
         scores.legend()
+        scores.locator_params(axis="x", nbins=4)
         shown = done.columns.nlargest(8, "psi").iloc[::-1]
         columns.barh(shown.column, shown.psi, color=np.where(shown.moved, "#D55E00", "0.75"))
-        columns.set(title="What moved (orange: surely)", xlabel="stability index, beyond chance", ylabel="column")
+        columns.set(title="What moved (orange: beyond the usual)", xlabel="stability index, beyond chance")
+        columns.set_ylabel("column")
         for place, found in enumerate((done.promised, done.matured)):
             if found is not None and np.isfinite(found).all():
                 since.errorbar(
                     [place], [found.value], yerr=[[found.value - found.low], [found.high - found.value]], fmt="o"
                 )
-        said = "What came true" if done.matured is not None else "What came true: not known yet"
-        since.set(title=said, ylabel=measure, xlabel="subjects of", xticks=[0, 1], xticklabels=["judged", "since"],
-                  xlim=(-0.6, 1.6))  # fmt: skip
+        if done.matured is None:
+            since.annotate("not\nknown\nyet", (1, 0.5), xycoords=("data", "axes fraction"), ha="center", color="0.4")
+        since.set(title="What came true", ylabel=measure, xlabel="subjects of", xlim=(-0.6, 1.6))
+        since.set(xticks=[0, 1], xticklabels=["judged", "since"])
     return figure
 
 

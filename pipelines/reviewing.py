@@ -89,6 +89,8 @@ def rerun(
 
     done = again(run_named(run), asked(parameter or []), say)
     out.print(done.said, markup=False, soft_wrap=True)
+    if done.identical and done.differences:
+        out.print("The same in spite of what is other than then:")
     for line in done.differences:
         out.print(f"  {line}", markup=False, soft_wrap=True)
     if not done.identical:
@@ -136,7 +138,7 @@ def ledger(
     model: Annotated[str | None, typer.Argument(help="Only this model's rows.")] = None,
     verify: Annotated[bool, typer.Option("--verify", help="Say whether a row was changed, removed or put in.")] = False,
 ):
-    """Who promoted it, when and why? Every promotion, refusal and rollback, oldest first."""
+    """Who promoted it, when and why? Every promotion, refusal and rollback, by model, oldest first."""
     from registry import ledger as kept
 
     models = [model] if model else kept.models()

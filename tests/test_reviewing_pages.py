@@ -62,7 +62,7 @@ def test_experiments_keep_a_view_of_columns_that_are_there(shop):
         assert link in kept.tags["mlflow.note.content"]
     (run,) = homes.runs(shop)
     assert run.data.tags["batch"] == f"{homes.AS_OF} shop" and run.info.run_name.endswith(" shop: no champion before")
-    assert run.data.tags["mlflow.note.content"].startswith("Passes: ")
+    assert run.data.tags["mlflow.note.content"].startswith("It is the champion.")
 
 
 @pytest.mark.slow

@@ -60,8 +60,8 @@ def note(facts: Facts) -> str:
 
 
 def run_note(verdict: str, standing: str, said: str, checks: Sequence[Check]) -> str:
-    """What stands on a run's page, the verdict first: a list of runs shows no more of it."""
-    return f"{verdict}\n\n{standing} {said}\n\n{_table(shown(checks).drop(columns='note'))}"
+    """What stands on a run's page, where it stands first: a list of runs shows no more of it."""
+    return f"{standing} {said}\n\nBy the notebook's own rule: {verdict}\n\n{_table(shown(checks).drop(columns='note'))}"
 
 
 def card(facts: Facts) -> str:
