@@ -198,6 +198,8 @@ def _said(gains: pd.DataFrame, kind: Kind, money: Difference, changed, rows, fir
         word = "is surely better than"
     elif head.high < 0:
         word = "is surely worse than"
+    elif (rows.score == rows.champion).all():
+        word = "says of everybody what is said by"  # it learnt from the same rows before its own test
     else:
         word = "cannot be told from"
     return (

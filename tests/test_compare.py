@@ -1,10 +1,14 @@
 """`crm compare` and the gate of a retraining, on two runs of one model."""
 
 import re
+from types import SimpleNamespace
 
 import homes
 import pandas as pd
 import pytest
+
+from evaluation.comparison import Difference
+from pipelines.compare import _said
 
 RETRAIN = ("retrain", "churn", "--source", "shop", "--as-of")
 pytestmark = pytest.mark.slow
@@ -120,3 +124,15 @@ def test_two_pairs_of_eyes(two, tmp_path, monkeypatch):
     assert again.code == 2 and "is the champion on shop already" in again.err
     back = homes.crm(home, "rollback", "churn", "--source", "shop", "--reason", "complaints")
     assert back.code == 0 and "churn version 1 rolled back to, from version 2" in back.out
+
+
+@pytest.mark.parametrize(
+    "second, word", [([0.1, 0.2], "says of everybody what is said by"), ([0.1, 0.3], "cannot be told")]
+)
+def test_a_model_that_says_the_same_is_called_so(second, word):
+    gains = pd.DataFrame({"measure": ["auc"], "gain": [0.0], "low": [0.0], "high": [0.0]})
+    named = [SimpleNamespace(name="churn version 1"), SimpleNamespace(name="churn version 2")]
+    kind, source = SimpleNamespace(HEADLINE=("auc", "AUC")), SimpleNamespace(money=lambda cents, sign: f"{cents} EUR")
+    rows = pd.DataFrame({"champion": [0.1, 0.2], "score": second})
+    said = _said(gains, kind, Difference(0, 0, 0, 1), [], rows, *named, source)
+    assert said.startswith(f"churn version 2 {word}")
