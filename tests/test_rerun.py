@@ -79,7 +79,8 @@ def test_made_again_from_its_commit_and_lock_in_another_clone_and_otherwise_it_i
     assert again.out.startswith("Identical: model ")
     assert f"scores of {homes.AS_OF}." in again.out
     # no package: what the run made again says it was made of has the version of then
-    assert again.out.splitlines()[1:] == ["  threads: OMP_NUM_THREADS was 2 and is 1"]
+    spite = "The same in spite of what is other than then:"
+    assert again.out.splitlines()[1:] == [spite, "  threads: OMP_NUM_THREADS was 2 and is 1"]
     assert homes.digest(home / "data") == before
     assert len(homes.runs(home)) == 1
     tags = homes.runs(home)[0].data.tags
@@ -140,7 +141,7 @@ def test_what_was_changed_since_is_named(tmp_path):
     again = homes.run(home, "rerun", "churn/1", PYTHONPATH=str(later(tmp_path / "here", "nbstripout")))
     shutil.move(lock_of_then, lock)
     assert "1/3 packages: those installed here, since no requirements.lock with the sha256" in again.err
-    said = [line.strip() for line in again.out.splitlines()[1:]]
+    said = [line.strip() for line in again.out.splitlines()[2:]]
     cell, row = honest.loc[100], "order 100, product {0.Article} (customer {0.Client})".format(honest.loc[100])
     assert cell.Invoice == "100"
     assert said[0] == "data: orders.amount_cents holds other values in as many rows"
