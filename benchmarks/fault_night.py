@@ -342,7 +342,7 @@ class Nights:
         retrain.to_html, gate.forest = _page, lambda gains, title, file: file.write_bytes(b"a picture")
         yaml.safe_load = lambda text: yaml.load(text, yaml.CSafeLoader)  # the same, ten times as fast
         churn.columns = lambda source: dict(columns)
-        churn.subjects = lambda source, about, origin: frames[origin].copy()
+        churn.subjects = lambda source, about, origin, days=None: frames[origin].copy()
         for module in (reading, contracts):
             module.row_breaches = lambda *_: iter(())  # the preflight has counted them, and there were none
 
