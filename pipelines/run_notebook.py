@@ -10,7 +10,7 @@ from contracts.errors import Refused, SourceGone, WorldFailed
 from contracts.places import mlruns
 from contracts.secrets import scrub
 
-REFUSALS = {"Refused", "BrokenContract"}
+REFUSALS = {"Refused", "BrokenContract", "TooFewCases", "TooFewLoans"}
 WORLD = {kind.__name__: kind for kind in (SourceGone, WorldFailed, *WorldFailed.__subclasses__())}
 ADDED = {"injected-parameters", "papermill-error-cell-tag"}  # papermill's cells, which the notebook has not
 

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from contracts.places import data, mlruns
+from pipelines.days import folder as features_of
 from pipelines.endings import ending_of
 from pipelines.nights import state as states
 from pipelines.nights.definition import Night
@@ -93,7 +94,7 @@ def _by_day(night: Night) -> list[Path]:
     folders = [data() / kind / f"model={model}" for kind in ("scores", "decisions") for model in night.models]
     names = [f"as_of=*/{label}.parquet" for label in labels(night.source)]
     found = [file for folder in folders for name in names for file in folder.glob(name)]
-    found += (data() / "features" / night.source).glob("as_of=*/features.parquet")
+    found += features_of(night.source).glob("as_of=*/features.parquet")
     return found + [file for model in night.models for file in pages(model, "????-??-??", night.source)]
 
 

@@ -81,7 +81,7 @@ def number(where: BooleanValue) -> IntegerValue:
 
 
 def paired(days: BooleanValue, count: IntegerValue, where: BooleanValue | None = None) -> IntegerValue:
-    """Two sums as one, for half the work: a number of days, of which nobody has `ROOM`, and any count."""
+    """Two sums as one, for half the work: a number of days, of which nobody has `ROOM`, and a count below 2**33."""
     both = days.cast("int64") + count * ROOM
     return total(both) if where is None else none_is_zero(both, where)
 
@@ -89,8 +89,9 @@ def paired(days: BooleanValue, count: IntegerValue, where: BooleanValue | None =
 def apart(sums: Table) -> Table:
     """The same with columns `a` and `b` for each that is named `a_and_b`, a sum of `paired`."""
     two = {name: name.split("_and_") for name in sums.columns if "_and_" in name}
-    days = {days: sums[name] % ROOM for name, (days, _) in two.items()}
-    return sums.mutate(**days, **{count: sums[name] // ROOM for name, (_, count) in two.items()}).drop(*two)
+    days = {a: sums[name] % ROOM for name, (a, _) in two.items()}
+    counts = {b: sums[name] // ROOM for name, (_, b) in two.items()}
+    return sums.mutate(**days, **counts).drop(*two)
 
 
 @ibis.udf.agg.builtin

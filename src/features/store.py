@@ -5,8 +5,7 @@
 
 A file holds at most a month; once a month is over its files are put together, so that years of history are some dozens
 of files. `code` is the start of the sha256 of the SQL that the table is made by, and of DuckDB's release: where that
-has changed, the table is made anew. A run that was
-stopped goes on where it was.
+has changed, the table is made anew. A run that was stopped goes on where it was.
 
 What is kept says of each day known how many raw rows it was made of, and the sum of their hashes. `take_back` holds all
 of them against the raw rows of today: from the month on in which the first differs, nothing is kept any more, and

@@ -61,6 +61,7 @@ def in_categories(product_days: Table, product_categories: Table) -> Table:
 def purchase_days(order_days: Table) -> Table:
     """One row for each customer, purchase day and day on which a part of it became known. No returns."""
     sold = order_days.filter(order_days.lines > 0)
+    # which of an order's parts of one day known opens it is all the same: they are one row of what follows
     parts = ibis.window(group_by=["customer_id", "order_id"], order_by=sold.known * ROOM + sold.day)
     sold = sold.mutate(opens=ibis.row_number().over(parts) == 0)
     days = sold.group_by("customer_id", "day", "known").agg(
