@@ -151,6 +151,17 @@ def test_a_run_of_a_process_that_is_gone_is_closed_and_others_are_left(home, mon
     assert found == {"number": "KILLED", "reused": "KILLED", "elsewhere": "RUNNING", "mine": "RUNNING"}
 
 
+@pytest.mark.parametrize("registers", [True, False])
+def test_a_run_that_was_killed_keeps_its_rows_where_it_made_a_version(home, registers):
+    """A kill between the two: the version may be champion by then, and is compared with by these rows."""
+    run_id = registered(home, "2024-01-01").run_id if registers else runs.start("churn", "x", {})
+    rows = home / "data" / "evidence" / f"{run_id}.parquet"
+    rows.parent.mkdir(parents=True, exist_ok=True)
+    rows.write_text("rows")
+    runs.finish(run_id, "KILLED")
+    assert rows.exists() == registers
+
+
 def test_a_store_that_cannot_be_opened_is_the_worlds_fault(tmp_path, monkeypatch):
     monkeypatch.setenv("CRM_HOME", str(tmp_path))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "nosuch://host/db")
