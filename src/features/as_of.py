@@ -12,7 +12,9 @@ from ibis.expr.types import BooleanValue, IntegerValue, NumericValue, Table
 
 from contracts.boundary import is_known
 
+ibis.options.sql.fuse_selects = False  # engines put queries within queries together themselves, in less time
 KEYS = ("customer_id", "origin")
+LONG_AGO, DAYS_SINCE = ibis.literal("1600-01-01", "timestamp"), 135_140  # its days until 1970-01-01
 ROOM = 2**20  # more than there are days or categories: two of them fit into one whole number, which compares fast
 
 
@@ -23,7 +25,13 @@ def spine_of(customers: Table, origins: tuple[date, ...]) -> Table:
 
 
 def day_number(when) -> IntegerValue:
-    """The day of a time or a date, counted since 1970-01-01."""
+    """The day of a time or a date, counted since 1970-01-01.
+
+    Of a time, the days since a day long ago, which to count costs DuckDB less than to cut the time off before: Spark
+    counts whole days alone, which would be one too few for a time before the day that they are counted from.
+    """
+    if when.type().is_timestamp():
+        return when.delta(LONG_AGO, unit="day") - DAYS_SINCE
     return when.cast("date").epoch_days()
 
 

@@ -9,9 +9,9 @@ Errors  none of its own
 
 from ibis.expr.types import IntegerValue, Table
 
-from features.as_of import KEYS, ROOM, before, bit_or, none_is_zero, ratio, total
+from features.as_of import KEYS, ROOM, before, bit_or, ratio, total
 from features.dictionary import column, windowed
-from features.slots import BITS, SHEET, SLOTS, at_origins, counted, has, met, side_by_side
+from features.slots import BITS, SHEET, SLOTS, at_origins, counted, has, met, side_by_side, summed
 
 WINDOW = 365
 WINDOWS = (30, 90, WINDOW)
@@ -78,7 +78,7 @@ def favourites(spine: Table, sold: Table, names: Table) -> Table:
         spend=side_by_side(lambda slot: total(each[f"spend_cents_{slot}"])),
         squares=side_by_side(lambda slot: total(whole[slot] * whole[slot])),
         wholes=side_by_side(lambda slot: total(whole[slot])),
-        **{f"categories_{w}": counted(each[BITS], lane) for lane, w in enumerate(WINDOWS, 1)},
+        **counted(each[BITS], [f"categories_{w}" for w in WINDOWS]),
     )
     made = at_origins(spine, mine, [name for name in mine.columns if name not in (*SHEET, BITS)])
     made = made.mutate(
@@ -93,10 +93,10 @@ def _by_category(spine: Table, sold: Table, windows: tuple[int, ...], sums: tupl
     """One row for each sheet, category and, if told, customer: where it counts, and sums of the last window by slot."""
     keys = [name for name in SHEET if name in (*sold.columns, "sheet")]
     seen = met(spine, sold.select(*keys[:-1], "category", "day", "known", *sums), windows)
-    inside = {slot: has(seen[BITS], slot, len(windows)) for slot in range(SLOTS)}
+    last = len(windows)
     return seen.group_by(*keys, "category").agg(
         bit_or(seen[BITS]).name(BITS),
-        **{f"{name}_{slot}": none_is_zero(seen[name], inside[slot]) for name in sums for slot in range(SLOTS)},
+        **{f"{name}_{slot}": summed(seen[name], seen[BITS], slot, last) for name in sums for slot in range(SLOTS)},
     )
 
 

@@ -1,14 +1,18 @@
 """A table of features as one Parquet file, for any number of customers in a bounded memory.
 
-Customers are taken in ranges of their ids, one after the other: what a range needs is computed, written and forgotten.
+Customers are taken in ranges of their ids, as many at a time as there are threads, so that no thread waits for another
+in the middle of a range: what a range needs is computed, written and forgotten.
 A range's rows are in the order of (customer_id, origin), so that the whole file is. Columns that compare a customer
 with others (`comparing`) are computed before, of all at once. The bytes are the same for any memory and any number of
 threads.
 """
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -32,7 +36,7 @@ from features.timelines import timelines
 CELL_BYTES = 50  # of memory for each cell of a range, counting what its sums need
 ROW_BYTES = 150  # and for each row of what is read for it
 UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
-RANGE_ROWS = 4_000_000  # and no more are read for it: sums of fewer stay nearer to the processor
+RANGE_ROWS = 3_000_000  # and no more are read for it: sums of fewer stay nearer to the processor
 GROUP_ROWS = 2**16  # of the file, for any ranges
 LINES = "lines"  # the database in which timelines are kept: in memory, and in the spill folder where that is too small
 RANGE = "range_"  # before the name of a table, a view of it in one range of customers
@@ -53,6 +57,7 @@ def engine(folder: Path, memory_mb: int, threads: int | None = None) -> Iterator
     with scratch(folder, "spill") as spill:
         con = ibis.duckdb.connect(memory_limit=f"{memory_mb}MB", temp_directory=str(spill), **settings)
         try:
+            con.raw_sql("SET block_allocator_memory = '50%'")  # kept when free: the system takes long to give it anew
             yield con
         finally:
             con.disconnect()
@@ -108,7 +113,7 @@ class _Writing:
         self.ready = self._joined(_named({**made, "spine": self.spine}), set(self.wanted) - comparing(attributes))
         self.needed = self._needed(made)
         self.ranges = self._ranges(days or tables)
-        self.days = days or self._summed()
+        self.days = self._in_order(days or self._unsummed())
 
     def write(self, file: Path) -> int:
         """All ranges to one file; the number of rows."""
@@ -117,31 +122,52 @@ class _Writing:
         seen = {**lines, "spine": self.spine, **({} if compared is None else {"compared": compared})}
         parts = [] if compared is None else [_named(seen)["compared"]]
         sql = ibis.to_sql(beside(self.ready, *parts).select(*KEYS, *self.wanted).order_by(*KEYS), dialect="duckdb")
-        rows = _to_parquet((self.con.raw_sql(str(sql)).to_arrow_reader(GROUP_ROWS) for _ in self._each(seen)), file)
+        rows = _to_parquet(self._side_by_side(partial(self._rows, sql), self._each(seen)), file)
         with file.open("rb") as written:
             os.fsync(written.fileno())
         return rows
 
-    def _summed(self) -> dict[str, Table]:
-        """Day tables in the order of customers, where they are read: neighbours are then summed in half the time."""
+    def _unsummed(self) -> dict[str, Table]:
+        """The day tables of what was known before the last origin."""
         until = self.spine.origin.max().to_pyarrow().as_py()
-        days = unsummed({name: known_before(table, until) for name, table in self.tables.items()})
-        return {
-            name: self._kept(name, _in_order(table)) if name in self.needed else table for name, table in days.items()
-        }
+        return unsummed({name: known_before(table, until) for name, table in self.tables.items()})
+
+    def _in_order(self, days: Mapping[str, Table]) -> dict[str, Table]:
+        """Those that are read, in the order of customers: neighbours are then summed in half the time."""
+        return {name: self._kept(name, _in_order(days[name])) for name in sorted(self.needed & {*days})}
+
+    def _rows(self, sql: str, views: Iterable[str]) -> pa.Table:
+        """The rows of one range of customers, by a connection of its own, which has views of its own."""
+        with self.con.con.cursor() as con:
+            for view in views:
+                con.execute(view)
+            return con.execute(sql).to_arrow_table(GROUP_ROWS)
+
+    def _side_by_side(self, work: Callable[[list[str]], pa.Table], each: Iterable[list[str]]) -> Iterator[pa.Table]:
+        """What `work` makes of each, in their order, on all threads at once, each with one of its own."""
+        with _one_thread_each(self.con) as threads, ThreadPoolExecutor(threads) as pool:
+            at_work = deque()
+            for views in each:
+                at_work.append(pool.submit(work, views))
+                if len(at_work) > threads:
+                    yield at_work.popleft().result()
+            while at_work:
+                yield at_work.popleft().result()
 
     def _timelines(self) -> dict[str, Table]:
         """What blocks read, of all customers: day tables as they are, timelines made a range of customers at a time."""
-        made = timelines({name: self._view(name, table) for name, table in self.days.items()}, self.tables)
+        made = timelines(_named(self.days), self.tables)
         made = {name: table for name, table in made.items() if name in self.needed and name not in self.days}
         once = {name: self._kept(name, table) for name, table in made.items() if "customer_id" not in table.columns}
-        steps = {name: ibis.to_sql(_in_order(table)) for name, table in made.items() if name not in once}
-        for number, _ in enumerate(self._each(self.days)):
+        steps = {name: ibis.to_sql(_in_order(made[name]), dialect="duckdb") for name in made if name not in once}
+        for number, views in enumerate(self._each(self.days)):
+            for view in views:
+                self.con.raw_sql(view)
             for name, query in steps.items():
                 into = f"INSERT INTO {LINES}.{name}" if number else f"CREATE TABLE {LINES}.{name} AS"
                 self.con.raw_sql(f"{into} {query}")
         kept = {name: self.con.table(name, database=(LINES, "main")) for name in steps}
-        return {name: table for name, table in self.days.items() if name in self.needed} | once | kept
+        return self.days | once | kept
 
     def _needed(self, made: Mapping[str, Table]) -> set[str]:
         """The names of the timelines that the wanted columns read, and of the day tables that either reads."""
@@ -168,23 +194,17 @@ class _Writing:
         pairs = self.spine.count().execute()
         rows = sum(table.count().execute() for table in tables.values())
         need = pairs * len(self.wanted) * CELL_BYTES + rows * ROW_BYTES
-        many = max(-(-need // _memory(self.con)), -(-rows // RANGE_ROWS))
+        many = max(-(-need * _threads(self.con) // _memory(self.con)), -(-rows // RANGE_ROWS))
         ids = self.spine.select("customer_id").distinct()
         ids = ids.mutate(at=ibis.row_number().over(order_by=ids.customer_id))
         each = max(-(-ids.count().execute() // many), 1)
         firsts = ids.filter((ids.at % each == 0) & (ids.at > 0)).order_by("at").customer_id.to_pyarrow().to_pylist()
         return list(zip([None, *firsts], [*firsts, None], strict=True))
 
-    def _each(self, tables: Mapping[str, Table]) -> Iterator[None]:
-        """Point the views of these tables at one range after the other."""
-        for first, following in self.ranges:
-            for name, table in tables.items():
-                self._view(name, _within(table, tables, first, following))
-            yield
-
-    def _view(self, name: str, table: Table) -> Table:
-        self.con.raw_sql(f"CREATE OR REPLACE TEMP VIEW {RANGE}{name} AS {ibis.to_sql(table)}")
-        return self.con.table(f"{RANGE}{name}", database=("temp", "main"))
+    def _each(self, tables: Mapping[str, Table]) -> Iterator[list[str]]:
+        """What points the views of these tables at one range after the other."""
+        for ends in self.ranges:
+            yield [_view(name, _within(table, tables, *ends)) for name, table in tables.items()]
 
     def _kept(self, name: str, table: Table) -> Table:
         self.con.raw_sql(f"CREATE TABLE {LINES}.{name} AS {ibis.to_sql(table)}")
@@ -199,6 +219,10 @@ def _within(table: Table, tables: Mapping[str, Table], first, following) -> Tabl
         return table.semi_join(_within(tables["application_days"], tables, first, following), "application_id")
     table = table if first is None else table.filter(table.customer_id >= first)
     return table if following is None else table.filter(table.customer_id < following)
+
+
+def _view(name: str, table: Table) -> str:
+    return f"CREATE OR REPLACE TEMP VIEW {RANGE}{name} AS {ibis.to_sql(table)}"
 
 
 def _named(tables: Mapping[str, Table]) -> dict[str, Table]:
@@ -217,22 +241,41 @@ def _in_order(table: Table) -> Table:
 
 def _memory(con: Backend) -> int:
     """The bytes of memory that a connection may take."""
-    number, unit = con.raw_sql("SELECT current_setting('memory_limit')").fetchone()[0].split()
+    number, unit = _setting(con, "memory_limit").split()
     return int(float(number) * UNITS[unit])
 
 
-def _to_parquet(ranges: Iterator[pa.RecordBatchReader], file: Path) -> int:
+def _threads(con: Backend) -> int:
+    return int(_setting(con, "threads"))
+
+
+def _setting(con: Backend, name: str):
+    return con.raw_sql(f"SELECT current_setting('{name}')").fetchone()[0]
+
+
+@contextmanager
+def _one_thread_each(con: Backend) -> Iterator[int]:
+    """Each statement takes one thread; how many there are."""
+    threads = _threads(con)
+    con.raw_sql("SET threads = 1")
+    try:
+        yield threads
+    finally:
+        con.raw_sql(f"SET threads = {threads}")
+
+
+def _to_parquet(ranges: Iterator[pa.Table], file: Path) -> int:
     """The rows of one range after the other, in row groups of `GROUP_ROWS` wherever one ends; the number of rows."""
-    first = next(ranges)
-    waiting, rows = first.schema.empty_table(), 0
-    names = [field.name for field in first.schema if pa.types.is_string(field.type)]
+    waiting = next(ranges)
+    rows = len(waiting)
+    names = [field.name for field in waiting.schema if pa.types.is_string(field.type)]
     how = {"compression": "snappy", "use_dictionary": names, "write_statistics": [*KEYS]}
-    with pq.ParquetWriter(file, first.schema, **how) as writer:
-        for batch in chain(first, chain.from_iterable(ranges)):
-            rows += len(batch)
-            waiting = pa.concat_tables([waiting, pa.Table.from_batches([batch])])
-            if len(waiting) >= GROUP_ROWS:
-                writer.write_table(waiting.slice(0, GROUP_ROWS).combine_chunks(), GROUP_ROWS)
-                waiting = waiting.slice(GROUP_ROWS)
+    with pq.ParquetWriter(file, waiting.schema, **how) as writer:
+        for table in chain(ranges, [waiting.slice(0, 0)]):
+            whole = len(waiting) // GROUP_ROWS * GROUP_ROWS
+            for first in range(0, whole, GROUP_ROWS):
+                writer.write_table(waiting.slice(first, GROUP_ROWS).combine_chunks(), GROUP_ROWS)
+            waiting = pa.concat_tables([waiting.slice(whole), table])
+            rows += len(table)
         writer.write_table(waiting.combine_chunks(), GROUP_ROWS)
     return rows
