@@ -9,6 +9,9 @@ sums the lines known before the day before the last origin to day tables, `check
 """
 
 import gc
+
+gc.set_threshold(100_000, 50, 100)  # as the command line does, before it imports what it needs
+
 import shutil
 import sys
 from collections.abc import Collection, Mapping
@@ -82,7 +85,6 @@ def _folder(out: Path) -> Path:
 
 def main(work: str, orders: str, products: str, origins: str, out: str, columns: str) -> None:
     """Do one of the works."""
-    gc.set_threshold(100_000, 50, 100)  # as the command line does
     told = [date.fromisoformat(day) for day in origins.split(",")], Path(out), columns.split(",")
     if work == "spark":  # the others don't pay for what it needs
         from sources.spark import connect_spark

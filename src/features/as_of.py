@@ -112,7 +112,8 @@ def ratio(a: NumericValue, b: NumericValue) -> NumericValue:
     return a.cast("float64") / b.cast("float64").nullif(0)
 
 
-def deviation(x: NumericValue, where=None) -> NumericValue:
-    """Sample standard deviation of whole numbers, from exact sums: the same bits on every engine and thread count."""
-    n, s, q = x.count(where=where), total(x, where), total(x * x, where)
+def deviation(x: IntegerValue) -> NumericValue:
+    """Sample standard deviation of days, from exact sums: the same bits on every engine and thread count."""
+    n_and_s, q = total(1 + x * ROOM), total(x * x)  # see `paired`
+    n, s = n_and_s % ROOM, n_and_s // ROOM
     return ratio(n * q - s * s, n * (n - 1)).sqrt()

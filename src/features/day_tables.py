@@ -44,18 +44,19 @@ def sales(orders: Table) -> Table:
 
 def order_days(orders: Table) -> Table:
     """Sales and returns of each order; amounts and discounts in cents, returned cents positive."""
-    lines = stamped(orders, "ordered_at")
-    sold, hour = lines.amount_cents >= 0, lines.ordered_at.hour()
+    lines = stamped(orders, "ordered_at").mutate(sold=orders.amount_cents >= 0, hour=orders.ordered_at.hour())
     places = [name for name in ("store_id", "channel") if name in orders.columns]
-    return lines.group_by("customer_id", "order_id", "day", "known", *places).agg(
-        lines=number(sold),
-        spend_cents=none_is_zero(lines.amount_cents, sold),
-        discount_cents=none_is_zero(lines.discount_cents, sold),
-        morning=number(sold & (hour < 12)),
-        evening=number(sold & (hour >= 18)),
-        returned_lines=number(~sold),
-        returned_cents=-none_is_zero(lines.amount_cents, ~sold),
+    sums = lines.group_by("customer_id", "order_id", "day", "known", *places).agg(
+        lines=number(lines.sold),
+        spend_cents=total(ibis.greatest(lines.amount_cents, 0)),
+        discount_cents=none_is_zero(lines.discount_cents, lines.sold),
+        morning=number(lines.sold & (lines.hour < 12)),
+        evening=number(lines.sold & (lines.hour >= 18)),
+        all_lines=lines.count(),
+        net_cents=total(lines.amount_cents),
     )
+    returned = {"returned_lines": sums.all_lines - sums.lines, "returned_cents": sums.spend_cents - sums.net_cents}
+    return sums.mutate(**returned).drop("all_lines", "net_cents")
 
 
 def product_days(orders: Table) -> Table:
