@@ -43,7 +43,7 @@ def run_notebook(
             language="python",
             cwd=str(notebook.parent),
             progress_bar=False,
-            config=_encrypted(),
+            config=_quiet(),
             engine_name=_engine(),
             tell=_Progress(notebook, say),
         )
@@ -121,11 +121,16 @@ def _papermill():
     return papermill
 
 
-def _encrypted():
-    """The kernel's sockets are encrypted: ipykernel warns about plain ones in every notebook."""
+def _quiet():
+    """A kernel of which no log speaks of what is no fault.
+
+    Its sockets are encrypted: ipykernel warns about plain ones in every notebook. It is interrupted before it is asked
+    to end, and would say that as an error where that meets it at work. What a cell raises is told by messages.
+    """
     from traitlets.config import Config
 
-    return Config({"KernelManager": {"transport_encryption": "required"}})
+    client = {"extra_arguments": ["--log-level=CRITICAL"]}
+    return Config({"KernelManager": {"transport_encryption": "required"}, "NotebookClient": client})
 
 
 def _failed_cell(executed: Path) -> str:

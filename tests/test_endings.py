@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import duckdb
 import homes
+import nbformat
 import psutil
 import pytest
 from mlflow.exceptions import MlflowException
@@ -227,3 +228,17 @@ def test_what_a_cell_raises_keeps_its_ending(tmp_path, monkeypatch, name, kind):
     notebook = homes.HOUSE / "notebooks" / "20_churn.ipynb"
     with pytest.raises(kind, match=r"lines.csv changed\s.20_churn.ipynb, cell 2"):
         run_notebook.run_notebook(notebook, tmp_path / "executed.ipynb", {}, print)
+
+
+@pytest.mark.slow
+def test_what_a_kernel_logs_of_itself_is_in_no_log_of_a_night(tmp_path, capfd):
+    """It is interrupted before it is asked to end, and where that meets it at work it says so as an error."""
+    from pipelines.run_notebook import run_notebook
+
+    cells = [
+        nbformat.v4.new_code_cell("a = 1", metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell('get_ipython().kernel.log.error("KeyboardInterrupt caught in kernel.")'),
+    ]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "paper.ipynb")
+    run_notebook(tmp_path / "paper.ipynb", tmp_path / "executed.ipynb", {}, print)
+    assert "KeyboardInterrupt" not in capfd.readouterr().err
