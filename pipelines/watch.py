@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from evaluation.estimate import Estimate
 from evaluation.gate import Check
 from pipelines.champions import champion_for
 from pipelines.compare import features_of
+from pipelines.days import kept_days
 from pipelines.kinds import Kind, Model, kind_of
 from pipelines.loading import loaded
 from pipelines.parameters import complete, declared, notebook_of, settings
@@ -99,7 +101,7 @@ def watch(model: str, source_name: str, as_of: str, say: Callable[[str], None]) 
 
 
 def look(model: str, source_name: str, as_of: str, say: Callable[[str], None]) -> Watched:
-    """Ask all of the champion of a source as of a day; nothing is written. `say` hears of each step.
+    """Ask all of the champion of a source as of a day; but kept days, nothing is written. `say` hears of each step.
 
     Raises `Refused` as scoring does, where the champion was trained on another source, and where its test rows are
     gone.
@@ -117,11 +119,13 @@ def look(model: str, source_name: str, as_of: str, say: Callable[[str], None]) -
         )
     run, limits = about.about(version.run_id), limits_of(model)
     say("3/4 comparing with training")
-    then, now, decided = _both_days(run, version, champion, kind, source, origin)
-    aged = growing(then.drop(columns=["score", "acting"]), now)
-    columns = _columns(then, now, aged, limits)
-    if len(columns):
-        columns = drifting.beyond(columns, _usual(version, champion, kind, source, then), limits["shift"])
+    with kept_days(source, origin, say) as days:
+        asked = partial(kind.subjects, source, champion.about, days=days.tables)
+        then, now, decided = _both_days(run, version, champion, kind, source, origin, asked)
+        aged = growing(then.drop(columns=["score", "acting"]), now)
+        columns = _columns(then, now, aged, limits)
+        if len(columns):
+            columns = drifting.beyond(columns, _usual(version, source, then, asked), limits["shift"])
     mild = [
         *_moved(columns, limits),
         _acted(then, now, kind, champion, limits),
@@ -144,15 +148,20 @@ def limits_of(model: str) -> Mapping[str, float]:
     return told["watch"] | told["models"][model].get("watch", {})
 
 
-def _both_days(run: About, version: Version, champion: Model, kind: Kind, source: Source, origin: date):
-    """The subjects of then and of now with what they were told, and what happens to those who are in both."""
+def _both_days(
+    run: About, version: Version, champion: Model, kind: Kind, source: Source, origin: date, asked: Callable
+):
+    """The subjects of then and of now with what they were told, and what happens to those who are in both.
+
+    asked  the subjects of a day
+    """
     # whole again: what was joined column by column is slow to add to
-    now, judged = kind.subjects(source, champion.about, origin).copy(), champion
+    now, judged = asked(origin).copy(), champion
     if source.kind == "flat":
         then, judged = _judged(run, champion, kind, source)
         acting = then.score.to_numpy()
     else:
-        then = kind.subjects(source, champion.about, day(version.as_of, "as_of")).copy()
+        then = asked(day(version.as_of, "as_of")).copy()
         then["score"] = acting = champion.predict(then)
     names = [name for name in keys_of(then.columns) if name != "origin"]
     read = [n for n in champion.columns if n in then.columns and n in now.columns]
@@ -189,7 +198,7 @@ def _columns(then: pd.DataFrame, now: pd.DataFrame, aged: Sequence[str], limits:
     return drift(then[left], now[left], limits["shift"], 0)
 
 
-def _usual(version: Version, champion: Model, kind: Kind, source: Source, then: pd.DataFrame) -> pd.Series:
+def _usual(version: Version, source: Source, then: pd.DataFrame, asked: Callable[[date], pd.DataFrame]) -> pd.Series:
     """How far the columns varied from one day to another: the one the model was trained for, and some before it."""
     if source.kind == "flat":
         return drifting.varied([])
@@ -198,7 +207,7 @@ def _usual(version: Version, champion: Model, kind: Kind, source: Source, then: 
     days = [then[read]]
     for before in reversed(Study(last, APART, EARLIER, APART).closed_origins):
         try:
-            days.append(kind.subjects(source, champion.about, before)[read])
+            days.append(asked(before)[read])
         except Refused:  # nobody was there yet
             break
     return drifting.varied(days)

@@ -321,6 +321,7 @@ def written(tmp_path, name, frames, origins, attributes, memory=1000, threads=1,
     with engine(tmp_path, memory, threads) as con:
         raw = every_table.on(con, "raw", frames)
         write_features(spine_of(raw["orders"], origins), raw, attributes, out, columns)
+        assert con.raw_sql("SELECT current_setting('threads')").fetchone() == (threads,), "the caller's are taken"
     assert {file.name for file in tmp_path.iterdir()} == {f.name for f in tmp_path.glob("*.parquet")}, "left behind"
     return out
 

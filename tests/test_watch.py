@@ -1,6 +1,7 @@
 """`crm watch`: a champion of the shop a week later, after its outcomes have matured, and when the customers changed."""
 
 from datetime import date
+from functools import partial
 from types import SimpleNamespace
 
 import homes
@@ -67,25 +68,25 @@ def test_what_is_usual_is_asked_of_the_days_before_on_six_weekdays_as_far_as_the
     """A day without customers ends it, and a flat source has one day only."""
     asked = []
 
-    def subjects(source, about, day):
+    def subjects(most, day):
         asked.append(day)
-        if len(asked) > source.most:
+        if len(asked) > most:
             raise Refused("Nobody bought.")
         return pd.DataFrame({"since": np.full(60, float(day.day)), "x": 1.0})
 
-    kind, champion = SimpleNamespace(subjects=subjects), SimpleNamespace(about={})
+    orders, flat = (SimpleNamespace(kind=kind) for kind in ("events", "flat"))
     version, then = (
         SimpleNamespace(as_of="2024-03-01"),
         pd.DataFrame({"since": [1.0] * 60, "score": 0.1, "acting": 0.1}),
     )
-    found = watch._usual(version, champion, kind, SimpleNamespace(kind="events", most=9), then)
+    found = watch._usual(version, orders, then, partial(subjects, 9))
     assert list(found.index) == ["since"] and found.since > 1
     days = [date(2024, 3, 1), *asked]
     assert len(days) == 6 == len({day.weekday() for day in days}) and days == sorted(days, reverse=True)
     asked.clear()
-    assert len(watch._usual(version, champion, kind, SimpleNamespace(kind="events", most=1), then)) == 1
+    assert len(watch._usual(version, orders, then, partial(subjects, 1))) == 1
     assert len(asked) == 2
-    assert watch._usual(version, champion, kind, SimpleNamespace(kind="flat", most=9), then).empty
+    assert watch._usual(version, flat, then, partial(subjects, 9)).empty
 
 
 @pytest.mark.slow
