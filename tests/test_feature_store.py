@@ -11,6 +11,7 @@ import homes
 import ibis
 import numpy as np
 import pandas as pd
+import psutil
 import pyarrow.parquet as pq
 import pytest
 import shop
@@ -324,6 +325,11 @@ def written(tmp_path, name, frames, origins, attributes, memory=1000, threads=1,
         assert con.raw_sql("SELECT current_setting('threads')").fetchone() == (threads,), "the caller's are taken"
     assert {file.name for file in tmp_path.iterdir()} == {f.name for f in tmp_path.glob("*.parquet")}, "left behind"
     return out
+
+
+def test_a_limit_above_what_the_machine_has_is_taken_as_it_is(tmp_path):
+    with engine(tmp_path, 2 * psutil.virtual_memory().total // 2**20 + 4096, 1) as con:
+        assert con.raw_sql("SELECT 1").fetchone() == (1,)
 
 
 @pytest.mark.slow

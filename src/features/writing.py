@@ -11,7 +11,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -57,7 +57,10 @@ def engine(folder: Path, memory_mb: int, threads: int | None = None) -> Iterator
     with scratch(folder, "spill") as spill:
         con = ibis.duckdb.connect(memory_limit=f"{memory_mb}MB", temp_directory=str(spill), **settings)
         try:
-            con.raw_sql("SET block_allocator_memory = '50%'")  # kept when free: the system takes long to give it anew
+            with suppress(duckdb.InvalidInputException):  # where the limit is more than the machine has
+                con.raw_sql(
+                    "SET block_allocator_memory = '50%'"
+                )  # kept when free: the system takes long to give it anew
             yield con
         finally:
             con.disconnect()
