@@ -58,9 +58,8 @@ def engine(folder: Path, memory_mb: int, threads: int | None = None) -> Iterator
         con = ibis.duckdb.connect(memory_limit=f"{memory_mb}MB", temp_directory=str(spill), **settings)
         try:
             with suppress(duckdb.InvalidInputException):  # where the limit is more than the machine has
-                con.raw_sql(
-                    "SET block_allocator_memory = '50%'"
-                )  # kept when free: the system takes long to give it anew
+                # kept when free: the system takes long to give it anew
+                con.raw_sql("SET block_allocator_memory = '50%'")
             yield con
         finally:
             con.disconnect()
