@@ -141,7 +141,7 @@ def sources(
 
 @app.command()
 def runs(model: Annotated[str | None, typer.Option("--model", help="Only this model's.")] = None):
-    """List the runs, newest first, with their headline measure on the test rows and its interval."""
+    """List the runs, newest first, with their headline measure on the test rows and its interval, and the champion."""
     from registry.runs import table_of_runs
     from registry.store import exists
 
@@ -153,6 +153,7 @@ def runs(model: Annotated[str | None, typer.Option("--model", help="Only this mo
         name = f"{row['model']}/{row['version']}" if row["version"] else row["model"]
         ends = [row[end] for end in ("value", "low", "high")]
         test = "" if None in ends else f"{row['measure']} {ends[0]:.3f} ({ends[1]:.3f} to {ends[2]:.3f})  "
+        test += f"{', '.join(row['aliases'])}  " if row["aliases"] else ""
         said = f"{row['run_id'][:8]}  {name:11} {row['status']:8}  {test}{row['run']}"
         out.print(said, markup=False, soft_wrap=True)
 

@@ -60,6 +60,15 @@ def champion():
     return present.number if present else None
 
 
+def test_the_list_of_runs_says_which_is_champion(three):
+    _, (first, second, third) = three
+    for version in (first, second, third):
+        runs.tag(version.run_id, {"crm.version": str(version.number)})
+    ledger.promote(second, "ann", "better")
+    found = {row["version"]: row["aliases"] for row in runs.table_of_runs("churn")}
+    assert found == {"1": ["challenger"], "2": ["champion"], "3": []}
+
+
 def test_a_champion_comes_and_goes_back_by_one_and_by_two(three):
     _, (first, second, third) = three
     for version in (first, second, third):

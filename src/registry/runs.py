@@ -147,7 +147,7 @@ def _all_runs(condition: str, experiments: Sequence[str]) -> list:
 
 def table_of_runs(model: str | None = None) -> list[dict]:
     """The finished, failed and running runs, newest first: what `crm runs` prints."""
-    rows = []
+    rows, named = [], _named()
     for run in sorted(_all_runs("", model_experiments()), key=lambda r: -r.info.start_time):
         tags, metrics = run.data.tags, run.data.metrics
         name = client().get_experiment(run.info.experiment_id).name
@@ -159,6 +159,7 @@ def table_of_runs(model: str | None = None) -> list[dict]:
                     "run": run.info.run_name,
                     "status": run.info.status,
                     "version": tags.get("crm.version", ""),
+                    "aliases": named.get((name, tags.get("crm.version")), []),
                     "measure": measure,
                     "value": metrics.get(f"test/{measure}"),
                     "low": metrics.get(f"test/{measure}/low"),
@@ -168,6 +169,15 @@ def table_of_runs(model: str | None = None) -> list[dict]:
                 }
             )
     return rows
+
+
+def _named() -> dict[tuple[str, str], list[str]]:
+    """The aliases of each version that has any, by model and number."""
+    named = {}
+    for model in client().search_registered_models():
+        for alias, number in sorted(model.aliases.items()):
+            named.setdefault((model.name, str(number)), []).append(alias)
+    return named
 
 
 def _owner() -> str:
