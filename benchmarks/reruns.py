@@ -114,7 +114,7 @@ def trained(home: Path, house: Path, case: Case, **others) -> None:
 def line(name: str, setting: str, verdict: str, seconds: float | str) -> None:
     """A row of the table."""
     seconds = seconds if isinstance(seconds, str) else f"{seconds:.0f}"
-    print(f"{name:24}{setting:60}{verdict:28}{seconds:>6}", flush=True)
+    print(f"{name:26}{setting:60}{verdict:28}{seconds:>6}", flush=True)
 
 
 def again(name: str, setting: str, home: Path, house: Path, *asked: str, **others) -> homes.Ended:
@@ -125,9 +125,9 @@ def again(name: str, setting: str, home: Path, house: Path, *asked: str, **other
     line(name, setting, verdict.split(":")[0] + " with scores" * (", scores of" in verdict), spent() - before)
     packages = [said.split("packages: ", 1)[1] for said in ended.err.splitlines() if "1/3 packages: " in said]
     for said in [*packages, *(difference.strip() for difference in differences)]:
-        print(f"{'':24}  {said}", flush=True)
+        print(f"{'':26}  {said}", flush=True)
     if not ended.out.startswith("Identical"):
-        print(f"{'':24}  {verdict}{ended.err[-800:] * (not ended.out)}", flush=True)
+        print(f"{'':26}  {verdict}{ended.err[-800:] * (not ended.out)}", flush=True)
     return ended
 
 
