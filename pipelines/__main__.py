@@ -141,7 +141,7 @@ def sources(
 
 @app.command()
 def runs(model: Annotated[str | None, typer.Option("--model", help="Only this model's.")] = None):
-    """List the runs, newest first, with their headline measure on the test rows and its interval, and the champion."""
+    """List the runs, newest first, with their headline measure on the test rows, its interval, and the aliases."""
     from registry.runs import table_of_runs
     from registry.store import exists
 

@@ -14,7 +14,7 @@ from features.store import bring_up, opened, take_back
 from pipelines.locking import Busy
 from sources.source import Source
 
-PATIENCE = 600  # seconds that scoring waits for another model of the same source
+PATIENCE = 600  # seconds that scoring or a watch waits for another of the same source
 
 
 class Days(NamedTuple):

@@ -1,7 +1,7 @@
 """`crm forget`: a person taken out of all that the project keeps, and what stays of her and why.
 
 Everything that was made of her rows goes first and her rows last, each file whole or as it was: an erasure that was cut
-is begun again with the same words. Nobody may train, score or write features of the source meanwhile.
+is begun again with the same words. Nobody may train, score, watch or write features of the source meanwhile.
 """
 
 import shutil

@@ -1,7 +1,7 @@
-"""Scoring against erasing: many may score a source at once, but nobody while a customer of it is erased.
+"""Scoring against erasing: many may score or watch a source at once, but nobody while a customer of it is erased.
 
-A score table that was begun before an erasure and written after it would bring her back. The kernel frees the lock of a
-process that is gone, so that none is stale; the file says who took it last.
+A score table, or kept days, begun before an erasure and written after it would bring her back. The kernel frees the
+lock of a process that is gone, so that none is stale; the file says who took it last.
 """
 
 import fcntl
@@ -19,7 +19,7 @@ class Busy(Exception):
 
 @contextmanager
 def scoring(model: str, source: str) -> Iterator[None]:
-    """Held while a model scores a source; raises `Busy` while a customer of it is erased, with who does it."""
+    """Held while a model scores or watches a source; raises `Busy` while a customer is erased, with who does it."""
     busy = f"A customer of {source} is being erased by {{}}. Run it again when that is done."
     with _held(model, source, fcntl.LOCK_SH, busy):
         yield

@@ -31,6 +31,7 @@ from pipelines.compare import features_of
 from pipelines.days import kept_days
 from pipelines.kinds import Kind, Model, kind_of
 from pipelines.loading import loaded
+from pipelines.locking import scoring
 from pipelines.parameters import complete, declared, notebook_of, settings
 from pipelines.training import training_of
 from registry import about, evidence, runs, watched
@@ -104,9 +105,14 @@ def look(model: str, source_name: str, as_of: str, say: Callable[[str], None]) -
     """Ask all of the champion of a source as of a day; but kept days, nothing is written. `say` hears of each step.
 
     Raises `Refused` as scoring does, where the champion was trained on another source, and where its test rows are
-    gone.
+    gone; `Busy` as scoring does.
     """
     origin, kind = day(as_of, "as_of"), kind_of(model)
+    with scoring(model, source_name):  # the days that are kept must not bring back who is erased meanwhile
+        return _look(model, source_name, as_of, origin, kind, say)
+
+
+def _look(model: str, source_name: str, as_of: str, origin: date, kind: Kind, say: Callable[[str], None]) -> Watched:
     say("1/4 checking the source and its contracts")
     source = open_source(source_name)
     check(source.tables, source.attributes)

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import threading
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -340,10 +341,10 @@ def test_customers_in_many_ranges_have_the_features_of_all_at_once(con, tmp_path
     each, seen = writing._Writing._each, []
     monkeypatch.setattr(writing._Writing, "_each", lambda self, t: seen.append(len(self.ranges)) or each(self, t))
     monkeypatch.setattr(writing, "GROUP_ROWS", 64)
-    at_once = written(tmp_path, "at_once", frames, origins, given, threads=2)
+    at_once = written(tmp_path, "at_once", frames, origins, given)
     assert seen == [1, 1] and pq.ParquetFile(at_once).num_row_groups == 4
     monkeypatch.setattr(writing, "CELL_BYTES", 100_000)
-    ranges = written(tmp_path, "ranges", frames, origins, given)
+    ranges = written(tmp_path, "ranges", frames, origins, given, threads=2)
     assert min(seen[2:]) >= 3
     assert ranges.read_bytes() == at_once.read_bytes()
     keys = list(pd.read_parquet(ranges, columns=["customer_id", "origin"]).itertuples(index=False, name=None))
@@ -361,17 +362,25 @@ def test_some_columns_are_those_of_all(tmp_path):
     pd.testing.assert_frame_equal(some, every[some.columns])
 
 
-def test_a_file_is_whole_or_the_older_one(tmp_path, monkeypatch):
+def test_a_file_is_whole_or_the_older_one(tmp_path, monkeypatch, capfd):
+    """And what is at work on ranges that nobody wants any more has ended; nothing is said on the side."""
     out = written(tmp_path, "features", drawn(), (ENDS[0],), {})
     before = out.read_bytes()
 
     def full_disk(*_):
         raise OSError("No space left on device")
 
+    monkeypatch.setattr(writing, "GROUP_ROWS", 8)
+    monkeypatch.setattr(writing, "RANGE_ROWS", 50)
     monkeypatch.setattr(writing.pq.ParquetWriter, "write_table", full_disk)
-    with pytest.raises(WorldFailed, match="No space left"):
-        written(tmp_path, "features", drawn(), (ENDS[1],), {})
+    with engine(tmp_path, 1000, 2) as con:
+        raw = every_table.on(con, "raw", drawn())
+        with pytest.raises(WorldFailed, match="No space left") as failed:
+            write_features(spine_of(raw["orders"], (ENDS[1],)), raw, {}, out)
+        assert con.raw_sql("SELECT current_setting('threads')").fetchone() == (2,) and failed
+        assert not [thread for thread in threading.enumerate() if "ThreadPool" in thread.name]
     assert out.read_bytes() == before and os.listdir(tmp_path) == ["features.parquet"]
+    assert not capfd.readouterr().err
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ def day_number(when) -> IntegerValue:
     """The day of a time or a date, counted since 1970-01-01.
 
     Of a time, the days since a day long ago, which to count costs DuckDB less than to cut the time off before: Spark
-    counts whole days alone, which would be one too few for a time before the day that they are counted from.
+    counts whole days alone, which would be one too few for a time before the day that they are counted from. None is.
     """
     if when.type().is_timestamp():
         return when.delta(LONG_AGO, unit="day") - DAYS_SINCE

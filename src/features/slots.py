@@ -88,7 +88,7 @@ def summed(value: NumericValue, bits: IntegerValue, slot: int, lane: int) -> Int
 
 
 def counted(bits: IntegerValue, names: Sequence[str]) -> dict[str, Value]:
-    """For each slot the number of rows that have its bit, below `MANY`, in the lane of each name; `EVER` has none.
+    """For each slot the number of rows that have its bit, below `MANY`, in the lane of each of up to four names.
 
     A lane and the next but one are so far apart that one sum of both counts both.
     """

@@ -11,7 +11,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -37,6 +37,7 @@ CELL_BYTES = 50  # of memory for each cell of a range, counting what its sums ne
 ROW_BYTES = 150  # and for each row of what is read for it
 UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 RANGE_ROWS = 3_000_000  # and no more are read for it: sums of fewer stay nearer to the processor
+FEWEST_ROWS = 250_000  # for less it is not worth it that each thread has a range
 GROUP_ROWS = 2**16  # of the file, for any ranges
 LINES = "lines"  # the database in which timelines are kept: in memory, and in the spill folder where that is too small
 RANGE = "range_"  # before the name of a table, a view of it in one range of customers
@@ -50,6 +51,8 @@ COMPARING = frozenset(
 @contextmanager
 def engine(folder: Path, memory_mb: int, threads: int | None = None) -> Iterator[Backend]:
     """A DuckDB that takes at most so much memory, and puts what is more into a folder in `folder`, removed at the end.
+
+    What has been made and waits to be written is beside that, up to a quarter more.
 
     threads  None takes all of the machine's
     """
@@ -106,7 +109,7 @@ class _Writing:
     """The steps of `write_features`, on tables of the database `LINES` and views of one range of customers."""
 
     def __init__(self, con, spine, tables, attributes, columns, days):
-        self.con, self.attributes = con, attributes
+        self.con, self.attributes, self.at_work = con, attributes, []
         self.spine = self._kept("spine", spine.order_by(*KEYS))
         self.wanted = [c for c in column_dictionary(tables, attributes) if columns is None or c in columns]
         self.tables = read_for(tables, self.wanted)
@@ -124,7 +127,8 @@ class _Writing:
         seen = {**lines, "spine": self.spine, **({} if compared is None else {"compared": compared})}
         parts = [] if compared is None else [_named(seen)["compared"]]
         sql = ibis.to_sql(beside(self.ready, *parts).select(*KEYS, *self.wanted).order_by(*KEYS), dialect="duckdb")
-        rows = _to_parquet(self._side_by_side(partial(self._rows, sql), self._each(seen)), file)
+        with closing(self._side_by_side(partial(self._rows, sql), self._each(seen))) as ranges:
+            rows = _to_parquet(ranges, file)
         with file.open("rb") as written:
             os.fsync(written.fileno())
         return rows
@@ -141,20 +145,34 @@ class _Writing:
     def _rows(self, sql: str, views: Iterable[str]) -> pa.Table:
         """The rows of one range of customers, by a connection of its own, which has views of its own."""
         with self.con.con.cursor() as con:
-            for view in views:
-                con.execute(view)
-            return con.execute(sql).to_arrow_table(GROUP_ROWS)
+            self.at_work.append(con)
+            try:
+                for view in views:
+                    con.execute(view)
+                return con.execute(sql).to_arrow_table(GROUP_ROWS)
+            finally:
+                self.at_work.remove(con)
 
     def _side_by_side(self, work: Callable[[list[str]], pa.Table], each: Iterable[list[str]]) -> Iterator[pa.Table]:
-        """What `work` makes of each, in their order, on all threads at once, each with one of its own."""
+        """What `work` makes of each, in their order, on all threads at once, each with one of its own.
+
+        To be closed: where nobody wants the rest, what is at work is stopped, and the caller's threads are given back.
+        """
         with _one_thread_each(self.con) as threads, ThreadPoolExecutor(threads) as pool:
-            at_work = deque()
-            for views in each:
-                at_work.append(pool.submit(work, views))
-                if len(at_work) > threads:
-                    yield at_work.popleft().result()
-            while at_work:
-                yield at_work.popleft().result()
+            ahead = deque()
+            try:
+                for views in each:
+                    ahead.append(pool.submit(work, views))
+                    if len(ahead) > threads:
+                        yield ahead.popleft().result()
+                while ahead:
+                    yield ahead.popleft().result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                for con in [*self.at_work]:
+                    with suppress(duckdb.Error):  # ended meanwhile
+                        con.interrupt()
+                raise
 
     def _timelines(self) -> dict[str, Table]:
         """What blocks read, of all customers: day tables as they are, timelines made a range of customers at a time."""
@@ -196,7 +214,9 @@ class _Writing:
         pairs = self.spine.count().execute()
         rows = sum(table.count().execute() for table in tables.values())
         need = pairs * len(self.wanted) * CELL_BYTES + rows * ROW_BYTES
-        many = max(-(-need * _threads(self.con) // _memory(self.con)), -(-rows // RANGE_ROWS))
+        threads = _threads(self.con)
+        room = _memory(self.con) // (threads + 1)  # one is written while the others are made
+        many = max(-(-need // room), -(-rows // RANGE_ROWS), min(threads, rows // FEWEST_ROWS))
         ids = self.spine.select("customer_id").distinct()
         ids = ids.mutate(at=ibis.row_number().over(order_by=ids.customer_id))
         each = max(-(-ids.count().execute() // many), 1)
