@@ -343,10 +343,13 @@ def test_customers_in_many_ranges_have_the_features_of_all_at_once(con, tmp_path
     monkeypatch.setattr(writing, "GROUP_ROWS", 64)
     at_once = written(tmp_path, "at_once", frames, origins, given)
     assert seen == [1, 1] and pq.ParquetFile(at_once).num_row_groups == 4
+    monkeypatch.setattr(writing, "FEWEST_ROWS", 10)
+    by_two = written(tmp_path, "by_two", frames, origins, given, threads=2)
+    assert seen[2:] == [2, 2], "each thread has a range"
     monkeypatch.setattr(writing, "CELL_BYTES", 100_000)
     ranges = written(tmp_path, "ranges", frames, origins, given, threads=2)
-    assert min(seen[2:]) >= 3
-    assert ranges.read_bytes() == at_once.read_bytes()
+    assert min(seen[4:]) >= 3
+    assert ranges.read_bytes() == by_two.read_bytes() == at_once.read_bytes()
     keys = list(pd.read_parquet(ranges, columns=["customer_id", "origin"]).itertuples(index=False, name=None))
     assert keys == sorted(keys)
     full = in_full(every_table.on(con, "raw", frames), origins, given)
