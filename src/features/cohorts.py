@@ -22,7 +22,7 @@ def purchases_of_cohort(orders: Table, first_day: date, entry_days: int, seen_da
     A sale is a line that is not negative; a return is no purchase. Sorted by customer and day.
     """
     start = day_number(ibis.literal(first_day))
-    sales = orders.filter(_.amount_cents >= 0).mutate(day=day_number(_.ordered_at) - start)
+    sales = orders.filter(orders.amount_cents >= 0).mutate(day=day_number(orders.ordered_at) - start)
     days = sales.group_by("customer_id", "day").agg(cents=_.amount_cents.sum().cast("int64"))
     came = days.group_by("customer_id").agg(came=_.day.min()).filter((_.came >= 0) & (_.came < entry_days))
     kept = days.semi_join(came, "customer_id").filter(_.day < seen_days)
