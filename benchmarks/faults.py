@@ -200,14 +200,16 @@ def _random(whom: str, share: int):
 
 def _counted(found) -> Iterator[Tally]:
     """A tally for each name among what a case yields."""
-    tally = None
+    tally, begun = None, time.monotonic()
     for name, cuts, wrong in found:
         if tally is None or tally.name != name:
             if tally:
                 yield tally
             tally = Tally(name)
+            tally.clock = begun  # its first cut is over by now
         tally.add(wrong, f"cut {tally.cuts + 1}")
         tally.cuts += cuts - 1
+        begun = time.monotonic()
     if tally:
         yield tally
 
