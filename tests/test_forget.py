@@ -169,15 +169,18 @@ def test_nobody_is_erased_while_customers_are_scored(tmp_path):
 
 
 @pytest.mark.slow
-def test_nobody_is_scored_while_a_customer_is_erased(home):
+def test_nobody_is_scored_or_watched_while_a_customer_is_erased(home):
+    """A watch writes the days that it keeps."""
     shutil.rmtree(home / "data" / "scores")
+    shutil.rmtree(home / "data" / "features")
     score = ("score", "churn", "--source", "shop", "--as-of", homes.AS_OF)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CRM_HOME", str(home))
         with scoring_barred("churn", "shop"):
-            ended = homes.crm(home, *score)
-        assert ended.code == 4 and f"customer of shop is being erased by process {os.getpid()} on" in ended.err
-        assert not (home / "data" / "scores").exists()
+            for asked in (score, ("watch", *score[1:])):
+                ended = homes.crm(home, *asked)
+                assert ended.code == 4 and f"customer of shop is being erased by process {os.getpid()} on" in ended.err
+        assert not {"scores", "features"} & {folder.name for folder in (home / "data").iterdir()}
     assert homes.crm(home, *score).code == 0  # nothing holds it any more
 
 

@@ -118,7 +118,7 @@ class _Writing:
         self.ready = self._joined(_named({**made, "spine": self.spine}), set(self.wanted) - comparing(attributes))
         self.needed = self._needed(made)
         self.ranges = self._ranges(days or tables)
-        self.days = self._in_order(days or self._unsummed())
+        self.days = self._kept_in_order(days or self._unsummed())
 
     def write(self, file: Path) -> int:
         """All ranges to one file; the number of rows."""
@@ -138,7 +138,7 @@ class _Writing:
         until = self.spine.origin.max().to_pyarrow().as_py()
         return unsummed({name: known_before(table, until) for name, table in self.tables.items()})
 
-    def _in_order(self, days: Mapping[str, Table]) -> dict[str, Table]:
+    def _kept_in_order(self, days: Mapping[str, Table]) -> dict[str, Table]:
         """Those that are read, in the order of customers: neighbours are then summed in half the time."""
         return {name: self._kept(name, _in_order(days[name])) for name in sorted(self.needed & {*days})}
 
